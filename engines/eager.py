@@ -1,0 +1,96 @@
+"""Eager PyTorch on a CPU or a CUDA device: the reference, and what runs everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from engines.engine import MissingCapability, Points
+from engines.model import Model
+from engines.network import LandmarkNet
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class EagerEngine:
+    """A model in PyTorch. See ``engines.open_engine`` for what ``auto`` does.
+
+    Not for two threads at once.
+    """
+
+    runtime = "eager"
+
+    def __init__(self, model: Model, precision: str = "auto", device: str = "auto", auto: bool = True) -> None:
+        self.skeleton = model.skeleton
+        self.input_size = model.config.input_size
+        self.crop_scale = model.crop_scale
+        self._device = choose_device(device)
+        self.precision, reason = choose_precision(precision, self._device)
+        reference = not auto and precision == "fp32"
+        network = model.network()
+        self._network = network.to(self._device) if reference else prepare(network, self._device, self.precision)
+        how = "as trained" if reference else "batch norm folded"
+        self.describe = f"eager {self.precision} on {self._device} ({reason}; {how})"
+
+    def __call__(self, crops: np.ndarray) -> Points:
+        """See ``Engine``."""
+        return run(self._network, crops, self._device)
+
+    def close(self) -> None:
+        """Nothing is held that the garbage collector does not free."""
+
+
+def choose_device(device: str) -> torch.device:
+    """``auto``, ``cpu`` or ``cuda[:N]`` as a device that this machine has."""
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(f"device {device!r} is not auto, cpu or cuda:N") from error
+    if chosen.type not in ("cpu", "cuda"):
+        raise ValueError(f"device {device!r} is not auto, cpu or cuda:N")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise MissingCapability(f"no device {device}: PyTorch sees {torch.cuda.device_count()} CUDA devices")
+    return chosen
+
+
+def choose_precision(precision: str, device: torch.device) -> tuple[str, str]:
+    """The precision to run in and the reason, in words."""
+    if precision != "auto":
+        return precision, "as asked"
+    if device.type == "cuda":
+        return "fp16", "a GPU"
+    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return "bf16", "the processor has bf16"
+    return "fp32", "the processor has no bf16"
+
+
+def prepare(network: LandmarkNet, device: torch.device, precision: str) -> LandmarkNet:
+    """The network made fast, in place: batch norm folded, channels last, convolutions in ``precision``."""
+    fold_batch_norm(network)
+    network = network.to(device=device, memory_format=torch.channels_last)
+    for module in (network.drawer, network.regressor):
+        module.to(DTYPES[precision])
+    return network
+
+
+def fold_batch_norm(network: nn.Module) -> None:
+    """Merge every convolution with the batch norm behind it, in place; the network must be in eval mode."""
+    for module in network.modules():
+        if not isinstance(module, nn.Sequential):
+            continue
+        for index in range(len(module) - 1):
+            conv, norm = module[index], module[index + 1]
+            if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
+                module[index] = fuse_conv_bn_eval(conv, norm)
+                module[index + 1] = nn.Identity()
+
+
+def run(network: nn.Module, crops: np.ndarray, device: torch.device) -> Points:
+    """One pass over crops ``(N, S, S, 3)`` uint8; the arrays that come back are the caller's."""
+    with torch.inference_mode():
+        xy, score, subject = network(torch.from_numpy(np.ascontiguousarray(crops)).to(device))
+        return Points(xy.cpu().numpy(), score.cpu().numpy(), subject.cpu().numpy())

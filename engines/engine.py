@@ -1,0 +1,80 @@
+"""What every runtime promises: uint8 crops in, landmarks out. ``open_engine`` picks one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from engines.model import Model, load_model
+from engines.skeleton import Skeleton
+
+RUNTIMES = ("auto", "eager", "compile")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+@dataclass(frozen=True)
+class Points:
+    """Landmarks of N crops.
+
+    ``xy`` ``(N, K, 2)`` float32 in crop pixels; ``score`` ``(N, K)`` and ``subject_score`` ``(N,)``
+    float32 from 0 to 1: the expected share of points within a tenth of the subject's unit of
+    length, after calibration; a point and a subject have one each.
+    """
+
+    xy: np.ndarray
+    score: np.ndarray
+    subject_score: np.ndarray
+
+
+class Engine(Protocol):
+    """A model ready to run. ``describe`` is one line for people: runtime, precision, device, why."""
+
+    skeleton: Skeleton
+    input_size: int
+    crop_scale: float
+    runtime: str
+    precision: str
+    describe: str
+
+    def __call__(self, crops: np.ndarray) -> Points:
+        """Landmarks of crops ``(N, S, S, 3)`` uint8 RGB, S = ``input_size``; N may be 0."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the engine holds; it is not called again."""
+        ...
+
+
+def open_engine(
+    model: Model | str | Path = "face",
+    runtime: str = "auto",
+    precision: str = "auto",
+    device: str = "auto",
+) -> Engine:
+    """Engine of a model (a shipped model's name, a file, or a loaded ``Model``).
+
+    ``auto`` is eager PyTorch with batch norm folded, in bf16 where the processor has it. An
+    explicit ``eager`` in ``fp32`` is the reference: the network exactly as it was trained.
+
+    Raises ``ValueError`` for a name that is not in ``RUNTIMES`` or ``PRECISIONS`` and for a model
+    file that cannot be read; ``MissingCapability`` where this machine cannot run what was asked.
+    """
+    if runtime not in RUNTIMES:
+        raise ValueError(f"runtime {runtime!r} is not one of {', '.join(RUNTIMES)}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    loaded = model if isinstance(model, Model) else load_model(model)
+    if runtime == "compile":
+        from engines.compiled import CompiledEngine
+
+        return CompiledEngine(loaded, precision, device)
+    from engines.eager import EagerEngine
+
+    return EagerEngine(loaded, precision, device, auto=runtime == "auto")
+
+
+class MissingCapability(RuntimeError):
+    """This machine lacks something that was asked for; the message says what and what to do."""

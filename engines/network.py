@@ -1,0 +1,196 @@
+"""Φ, η and the landmark network that ships: the only definition of nets that run outside training.
+
+Layers follow KeypointGAN (Jakab et al., CVPR 2020, supplement figures 7 and 9); where the
+supplement and the authors' code differ, the code: η takes one channel and uses InstanceNorm, Φ
+fuses its skips with 1x1 convolutions. Shapes are ``(B, channels, height, width)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engines.render import render, to_pixels
+from engines.skeleton import Skeleton
+
+_SELF_CHECK_SIZE = 64  # px: what the self-consistency score needs to see, at a quarter of the cost
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """Sizes of Φ and η. The defaults are the paper's: 128 px, 32 channels, 16 x 16 heat maps."""
+
+    input_size: int = 128
+    width: int = 32
+    map_size: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse sizes that three halvings or the heat maps do not divide."""
+        if self.input_size % 8 or self.input_size < 32:
+            raise ValueError(f"input_size {self.input_size} is not a multiple of 8 from 32 up")
+        if self.input_size // self.map_size not in (1, 2, 4, 8) or self.input_size % self.map_size:
+            raise ValueError(f"map_size {self.map_size} is not input_size / 1, 2, 4 or 8")
+        if self.width < 1:
+            raise ValueError(f"width {self.width} is not positive")
+
+
+def conv_block(inputs: int, outputs: int, kernel: int, stride: int = 1, norm: str = "batch") -> nn.Sequential:
+    """Convolution, norm (``batch`` or ``instance``), ReLU; a bias only where the norm brings none."""
+    conv = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=norm == "instance")
+    normalise = nn.BatchNorm2d(outputs) if norm == "batch" else nn.InstanceNorm2d(outputs)
+    return nn.Sequential(conv, normalise, nn.ReLU(inplace=True))
+
+
+class Encoder(nn.Module):
+    """Four levels of two convolutions, the width doubling; the last ends in a plain 1x1 convolution.
+
+    Halves the picture at each of the first ``halvings`` (0..3) of the three steps between levels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int, norm: str = "batch", halvings: int = 3) -> None:
+        super().__init__()
+        levels = [nn.Sequential(conv_block(inputs, width, 7, norm=norm), conv_block(width, width, 3, norm=norm))]
+        for level in range(3):
+            channels = width << level
+            stride = 2 if level < halvings else 1
+            levels.append(
+                nn.Sequential(
+                    conv_block(channels, 2 * channels, 3, stride, norm),
+                    conv_block(2 * channels, 2 * channels, 3, norm=norm),
+                )
+            )
+        levels[-1].append(nn.Conv2d(8 * width, outputs, 1))
+        self.levels = nn.ModuleList(levels)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """``(B, inputs, S, S)`` → the output of each level, finest first."""
+        outputs = []
+        for level in self.levels:
+            image = level(image)
+            outputs.append(image)
+        return outputs
+
+
+def upsample(image: Tensor) -> Tensor:
+    """Twice the size, bilinear."""
+    return F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+class SkeletonDrawer(nn.Module):
+    """Φ: image ``(B, 3, S, S)`` in [-1, 1] → skeleton image ``(B, 1, S, S)``, linear output near [-1, 1]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(3, 8 * width, width)
+        self.middle = nn.Sequential(conv_block(8 * width, 8 * width, 3), conv_block(8 * width, 8 * width, 3))
+        self.fuse = nn.ModuleList()
+        self.refine = nn.ModuleList()
+        for level in (2, 1, 0):
+            skip, below = width << level, width << (level + 1)
+            self.fuse.append(nn.Conv2d(skip + below, below, 1, bias=False))
+            blocks = [conv_block(below, skip, 3)]
+            if level:
+                blocks.append(conv_block(skip, skip, 3))
+            self.refine.append(nn.Sequential(*blocks))
+        self.output = nn.Conv2d(width, 1, 3, padding=1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """See the class."""
+        *skips, bottleneck = self.encoder(image)
+        drawn = self.middle(bottleneck)
+        for fuse, refine, skip in zip(self.fuse, self.refine, reversed(skips), strict=True):
+            drawn = refine(fuse(torch.cat([upsample(drawn), skip], 1)))
+        return self.output(drawn)
+
+
+class PoseRegressor(nn.Module):
+    """η: skeleton image ``(B, 1, S, S)`` → heat-map logits ``(B, K, map, map)`` for ``locate``."""
+
+    def __init__(self, joints: int, config: NetworkConfig) -> None:
+        super().__init__()
+        halvings = (config.input_size // config.map_size).bit_length() - 1
+        self.encoder = Encoder(1, joints, config.width, "instance", halvings)
+
+    def forward(self, skeleton_image: Tensor) -> Tensor:
+        """Points ``(B, K, 2)`` in [-1, 1]."""
+        points, _ = soft_argmax(self.logits(skeleton_image))
+        return points
+
+    def logits(self, skeleton_image: Tensor) -> Tensor:
+        """Heat-map logits ``(B, K, map, map)``."""
+        return self.encoder(skeleton_image)[-1]
+
+
+def soft_argmax(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Points ``(B, K, 2)`` in [-1, 1] and their variance ``(B, K)``, from logits ``(B, K, H, W)``.
+
+    Per axis: mean of the logits over the other one, softmax, expectation over a corner-aligned
+    grid. Always in float32. The variance, summed over both axes, is the blur of the marginals.
+    """
+    logits = logits.float()
+    points, variance = [], []
+    for axis in (3, 2):
+        marginal = logits.mean(dim=5 - axis).softmax(-1)
+        grid = torch.linspace(-1, 1, logits.shape[axis], device=logits.device)
+        mean = (marginal * grid).sum(-1)
+        points.append(mean)
+        variance.append((marginal * grid.square()).sum(-1) - mean.square())
+    return torch.stack(points, -1), (variance[0] + variance[1]).clamp_min(1e-8)
+
+
+def self_consistency(drawn: Tensor, points: Tensor, edges: Tensor) -> Tensor:
+    """How well β(η(y)) explains y = Φ(x): their correlation ``(B,)`` in [-1, 1], at 64 px at most."""
+    step = max(1, drawn.shape[-1] // _SELF_CHECK_SIZE)
+    seen = F.avg_pool2d(drawn.float(), step).flatten(1)
+    explained = render(points, edges, drawn.shape[-1] // step).flatten(1)
+    return F.cosine_similarity(seen - seen.mean(1, keepdim=True), explained - explained.mean(1, keepdim=True))
+
+
+class LandmarkNet(nn.Module):
+    """η∘Φ with scores: what ships, what every engine runs.
+
+    The scores are logistic functions of the two doubts that the method offers for free: the blur
+    of a point's heat map and the self-consistency of a subject. Their four numbers are fitted after
+    training; they move no point.
+    """
+
+    edges: Tensor
+    point_calibration: Tensor
+    subject_calibration: Tensor
+
+    def __init__(self, skeleton: Skeleton, config: NetworkConfig) -> None:
+        super().__init__()
+        self.drawer = SkeletonDrawer(config.width)
+        self.regressor = PoseRegressor(len(skeleton.joints), config)
+        self.register_buffer("edges", torch.tensor(skeleton.edges), persistent=False)
+        self.register_buffer("point_calibration", torch.tensor([0.0, 1.0]))
+        self.register_buffer("subject_calibration", torch.tensor([0.0, 4.0]))
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Crops ``(B, S, S, 3)`` uint8 → pixels ``(B, K, 2)``, scores ``(B, K)`` and ``(B,)``, float32."""
+        dtype = self.drawer.output.weight.dtype
+        image = crops.permute(0, 3, 1, 2).to(dtype) * (2 / 255) - 1
+        drawn = self.drawer(image)
+        points, variance = soft_argmax(self.regressor.logits(drawn))
+        agreement = self_consistency(drawn, points, self.edges)
+        point_bias, point_slope = self.point_calibration.float()
+        subject_bias, subject_slope = self.subject_calibration.float()
+        score = torch.sigmoid(point_bias - point_slope * variance.log())
+        subject = torch.sigmoid(subject_bias + subject_slope * agreement)
+        return to_pixels(points, crops.shape[1]), score, subject
+
+
+def initialise(network: nn.Module) -> None:
+    """The authors' start: convolutions N(0, 0.02), batch norm N(1, 0.02), biases 0."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.normal_(module.weight, 0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1, 0.02)
+        else:
+            continue
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -1,0 +1,76 @@
+"""β: landmarks → skeleton image, differentiable. KeypointGAN, equation 2 and the authors' renderer.
+
+Every edge is a line of intensity ``exp(-sharpness * d)``, d the distance to the segment in
+normalised units; edges are combined by their maximum and the result is stretched to [-1, 1]. The
+distance is not squared, as in the authors' code, so the profile is a cusp: at 128 px and the
+default sharpness it falls to half at 1.8 px.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+SHARPNESS = 25.0  # 1 / 0.2²
+_DISTANCE_EPS = 1e-6  # keeps the root differentiable on the line itself
+_LENGTH_EPS = 1e-6  # keeps an edge of no length a point
+
+
+def normalise(points: Tensor, size: int) -> Tensor:
+    """Pixels of a picture ``size`` wide → [-1, 1], with -1 and 1 on the outer pixel centres."""
+    return points * (2 / (size - 1)) - 1
+
+
+def to_pixels(points: Tensor, size: int) -> Tensor:
+    """The inverse of ``normalise``."""
+    return (points + 1) * ((size - 1) / 2)
+
+
+def render(points: Tensor, edges: Tensor, size: int, sharpness: float = SHARPNESS) -> Tensor:
+    """Skeleton images ``(B, 1, size, size)`` float32 in [-1, 1].
+
+    ``points`` ``(B, K, 2)`` normalised (x, y); ``edges`` ``(E, 2)`` int64. Differentiable in
+    ``points``: each pixel follows the edge nearest to it, which is what the maximum does.
+    """
+    points = points.float()
+    start, end = points[:, edges[:, 0]], points[:, edges[:, 1]]
+    with torch.no_grad():
+        distance2, nearest = _squared_distances(start, end - start, size).min(dim=1)
+    if torch.is_grad_enabled() and points.requires_grad:
+        # Only the nearest edge of a pixel has a gradient: it is measured again, with one.
+        distance2 = _squared_distance_to(start, end, nearest, size)
+    intensity = torch.exp(-sharpness * (distance2 + _DISTANCE_EPS).sqrt())
+    return (2 * intensity - 1).view(-1, 1, size, size)
+
+
+def _pixel_grid(size: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    """x and y, each ``(size²,)``, of every pixel in row order."""
+    line = torch.linspace(-1, 1, size, device=like.device, dtype=like.dtype)
+    return line.repeat(size), line.repeat_interleave(size)
+
+
+def _squared_distances(start: Tensor, along: Tensor, size: int) -> Tensor:
+    """Squared distance of every pixel to every edge, ``(B, E, size²)``; without a gradient.
+
+    Two matrix products (position along the edge, in units of length; squared distance to its start)
+    and a few passes in place; a tensor (B, E, H, W, 2) is what made this the slowest part of training.
+    """
+    x, y = _pixel_grid(size, start)
+    basis = torch.stack([x, y, torch.ones_like(x), x * x + y * y])
+    length = along.square().sum(-1, keepdim=True).clamp_min(_LENGTH_EPS).sqrt()
+    unit = along / length
+    position = torch.cat([unit, -(start * unit).sum(-1, keepdim=True), 0 * length], -1) @ basis
+    distance2 = torch.cat([-2 * start, start.square().sum(-1, keepdim=True), 0 * length + 1], -1) @ basis
+    on_edge = torch.minimum(position.clamp_min(0), length)
+    return distance2.sub_(position.mul_(2).sub_(on_edge).mul_(on_edge)).clamp_min_(0)
+
+
+def _squared_distance_to(start: Tensor, end: Tensor, nearest: Tensor, size: int) -> Tensor:
+    """Squared distance of every pixel to the edge ``nearest`` ``(B, size²)`` names for it."""
+    index = nearest[..., None].expand(-1, -1, 2)
+    from_, to = start.gather(1, index), end.gather(1, index)
+    pixel = torch.stack(_pixel_grid(size, start), -1)
+    along = to - from_
+    length2 = along.square().sum(-1).clamp_min(_LENGTH_EPS)
+    fraction = (((pixel - from_) * along).sum(-1) / length2).clamp(0, 1)
+    return (pixel - from_ - fraction[..., None] * along).square().sum(-1)
