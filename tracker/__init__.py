@@ -1,0 +1,50 @@
+"""From frames to tracks, and the threads and files that carry them. The whole program:
+
+    import tracker
+    from engines import open_engine
+    engine = open_engine("face")
+    with tracker.open_source("clip.mp4") as source, tracker.open_sink("out.mp4", source) as sink:
+        track = tracker.Tracker(engine)
+        for frame in source:
+            sink.write(track.step(frame))
+"""
+
+from tracker.config import TrackerSettings, VideoSettings, load_settings
+from tracker.export import open_data, open_sink
+from tracker.overlay import Overlay, draw
+from tracker.pipeline import Pipeline, Status
+from tracker.records import DATA_SUFFIXES, RunInfo
+from tracker.sinks import Sink, SinkError
+from tracker.sources import CameraError, Source, SourceError, list_inputs, open_source, shown_name
+from tracker.timing import StageTime, Stopwatch
+from tracker.track import Tracker
+from tracker.values import Frame, Landmarks, Result, Track
+
+__all__ = [
+    "DATA_SUFFIXES",
+    "CameraError",
+    "Frame",
+    "Landmarks",
+    "Overlay",
+    "Pipeline",
+    "Result",
+    "RunInfo",
+    "Sink",
+    "SinkError",
+    "Source",
+    "SourceError",
+    "StageTime",
+    "Status",
+    "Stopwatch",
+    "Track",
+    "Tracker",
+    "TrackerSettings",
+    "VideoSettings",
+    "draw",
+    "list_inputs",
+    "load_settings",
+    "open_data",
+    "open_sink",
+    "open_source",
+    "shown_name",
+]
