@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from tracker.feed import Source
 from tracker.sinks import Sink
-from tracker.sources import Source
 from tracker.timing import StageTime, Stopwatch
 from tracker.values import Frame, Result
 
