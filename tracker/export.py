@@ -304,7 +304,7 @@ class _Sound:
         self._ahead: Packet[AudioStream] | None = None
 
     def feed(self, until_s: float, origin_s: float) -> None:
-        """Write what begins before ``until_s``, a time of the output, whose 0 is the source's ``origin_s``."""
+        """Write what begins before ``until_s``, a time of the output; its 0 is the source's ``origin_s``."""
         while True:
             packet, self._ahead = self._ahead or self._next(), None
             if packet is None:

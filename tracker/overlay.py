@@ -58,7 +58,7 @@ class Overlay:
 
 
 def draw(result: Result, overlay: Overlay) -> np.ndarray:
-    """A copy of the frame ``(H, W, 3)`` uint8 RGB with its subjects; itself where there is nothing to draw."""
+    """A copy of the frame ``(H, W, 3)`` uint8 RGB with its subjects; itself where nothing is to draw."""
     image = result.frame.image
     if overlay.black_background:
         image = np.zeros_like(image)
