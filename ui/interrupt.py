@@ -1,0 +1,73 @@
+"""Ctrl-C: once ends the work in hand properly, twice ends the program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Self, TypeVar
+
+from ui.failures import Exit
+
+_T = TypeVar("_T")
+
+
+class Interrupt:
+    """While entered, the first Ctrl-C sets ``asked`` and the second leaves at once.
+
+    Where nothing needs to be finished, which is outside of ``held``, the first one raises
+    ``KeyboardInterrupt``.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._held = False
+
+    def __enter__(self) -> Self:
+        """Take the signal over."""
+        self._before = signal.signal(signal.SIGINT, self._handle)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signal back."""
+        signal.signal(signal.SIGINT, self._before)
+
+    def _handle(self, _signal: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            # Not an exception: threads may be stuck, and joining them on the way out would hang.
+            os._exit(Exit.INTERRUPTED)
+        self.asked = True
+        if not self._held:
+            raise KeyboardInterrupt
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within it files are open, which must be closed before the program ends."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held = False
+
+
+def hear_signals(work: Callable[[], _T]) -> _T:
+    """The result of ``work``, run in a thread: Python hears no signal while FFmpeg waits for a network."""
+    results: list[_T] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 (raised again where it belongs)
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="open", daemon=True)
+    thread.start()
+    while thread.is_alive():
+        thread.join(0.1)
+    if failures:
+        raise failures[0]
+    return results[0]

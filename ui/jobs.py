@@ -1,0 +1,164 @@
+"""Which files a command reads and writes: decided, and refused, before any work is done."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tracker.feed import is_url, shown_name
+from tracker.records import DATA_SUFFIXES
+from tracker.stills import PICTURES, VIDEOS, list_inputs
+from ui.failures import UsageError
+
+
+@dataclass(frozen=True)
+class Job:
+    """One input with its outputs; ``video`` is an annotated picture when the input is one."""
+
+    source: str
+    video: Path | None
+    data: Path | None
+
+    @property
+    def shown(self) -> str:
+        """The input as it may be shown and logged: a URL without password and query."""
+        return shown_name(self.source) if is_url(self.source) else self.source
+
+    @property
+    def outputs(self) -> list[Path]:
+        """What it writes."""
+        return [path for path in (self.video, self.data) if path is not None]
+
+
+def plan(
+    inputs: Sequence[str],
+    output: Path | None,
+    recursive: bool = False,
+    video: bool = True,
+    data: str = "parquet",
+) -> list[Job]:
+    """Inputs as jobs. A folder stands for the files in it, whose sub-folders return below ``output``.
+
+    Without ``output`` results lie beside their input, those of a URL or camera in the working folder.
+    Raises ``UsageError``, and ``SourceError`` for a folder without pictures and videos.
+    """
+    if data not in (*DATA_SUFFIXES, "none"):
+        raise UsageError(f"data {data!r} is not one of {', '.join(DATA_SUFFIXES)}, none")
+    if not video and data == "none":
+        raise UsageError("--no-video and --data none together leave nothing to write")
+    sources = list(_expand(inputs, recursive))
+    named = output if output is not None and _is_name(output) else None
+    if named is not None:
+        _check_name(named, sources)
+    jobs = []
+    for source, below in sources:
+        local = not is_url(source) and not _is_camera(source)
+        if named is not None:
+            base = named
+        else:
+            home = Path(source).parent if local else Path()
+            folder = home if output is None else output / below
+            base = folder / f"{_stem(source)}.kptrack{_ending(source)}"
+        jobs.append(
+            Job(
+                source,
+                base if video else None,
+                base.with_suffix(DATA_SUFFIXES[data]) if data != "none" else None,
+            )
+        )
+    _check_distinct(jobs)
+    return jobs
+
+
+def _expand(inputs: Sequence[str], recursive: bool) -> Iterable[tuple[str, Path]]:
+    """Each file or stream, and its folder relative to the input that named it."""
+    for name in inputs:
+        if not is_url(name) and Path(name).is_dir():
+            for path in list_inputs(name, recursive):
+                yield str(path), path.parent.relative_to(name)
+        else:
+            yield name, Path()
+
+
+def _is_camera(source: str) -> bool:
+    return source.isdecimal() and not Path(source).exists()
+
+
+def _stem(source: str) -> str:
+    if _is_camera(source):
+        return f"camera-{source}"
+    if is_url(source):
+        parts = urlsplit(source)
+        return Path(parts.path).stem or parts.hostname or "stream"
+    return Path(source).stem
+
+
+def _ending(source: str) -> str:
+    suffix = Path(source).suffix
+    return suffix if not is_url(source) and suffix.lower() in PICTURES else ".mp4"
+
+
+def _is_name(output: Path) -> bool:
+    """Whether ``-o`` names the one result; anything else is a folder."""
+    known = (*VIDEOS, *PICTURES, *DATA_SUFFIXES.values())
+    return output.suffix.lower() in known and not output.is_dir()
+
+
+def _check_name(output: Path, sources: Sequence[tuple[str, Path]]) -> None:
+    if len(sources) > 1:
+        raise UsageError(f"-o {output}: there are {len(sources)} inputs; give a folder")
+    wanted = PICTURES if _ending(sources[0][0]) != ".mp4" else (".mp4",)
+    if output.suffix.lower() not in wanted:
+        raise UsageError(f"-o {output}: give a folder or a name ending in {', '.join(wanted)}")
+
+
+def _check_distinct(jobs: Sequence[Job]) -> None:
+    """No output is an input, and no two inputs have the same output."""
+    read = {Path(job.source).resolve() for job in jobs if not is_url(job.source)}
+    for job in jobs:
+        for path in job.outputs:
+            same = path.exists() and any(each.exists() and path.samefile(each) for each in read)
+            if same or path.resolve() in read:
+                raise UsageError(f"{path} is an input: give another name with -o")
+    for path, count in Counter(path for job in jobs for path in job.outputs).items():
+        if count > 1:
+            raise UsageError(f"{path} would be the result of {count} inputs: process them one by one with -o")
+
+
+def settle_existing(jobs: Sequence[Job], skip: bool, overwrite: bool) -> list[Job]:
+    """The jobs with what is still to be written: nothing that exists is replaced without a word.
+
+    With ``skip`` a result that exists is taken out of its job, which may leave a job without outputs.
+    """
+    if skip and overwrite:
+        raise UsageError("--skip-existing and --overwrite exclude each other")
+    if overwrite:
+        return list(jobs)
+    if skip:
+        return [
+            replace(
+                job,
+                video=None if job.video and job.video.exists() else job.video,
+                data=None if job.data and job.data.exists() else job.data,
+            )
+            for job in jobs
+        ]
+    for job in jobs:
+        for path in job.outputs:
+            if path.exists():
+                raise UsageError(f"{path} exists: give --overwrite, --skip-existing or another -o")
+    return list(jobs)
+
+
+def parse_time(text: str) -> float:
+    """Seconds of ``90``, ``90s``, ``1:30`` or ``0:01:30.5``. Raises ``UsageError``."""
+    if not re.fullmatch(r"(\d+:){0,2}\d+(\.\d*)?s?", text):
+        raise UsageError(f"{text!r} is not a time such as 90, 1:30 or 0:01:30.5")
+    seconds = 0.0
+    for part in text.removesuffix("s").split(":"):
+        seconds = 60 * seconds + float(part)
+    return seconds
