@@ -64,13 +64,13 @@ class DemoSource(Source):
     def _picture(self, phase: float) -> np.ndarray:
         """The frame at ``phase`` 0..1 of a motion that ends where it began."""
         turn = 2 * math.pi * phase
-        scale = 1.55 - 0.35 * math.cos(turn)
+        scale = 2.1 - 0.4 * math.cos(turn)
         angle = math.radians(14) * math.sin(2 * turn)
         move = np.array([_SIZE[0] / 2 + 150 * math.sin(turn), _SIZE[1] / 2 + 40 * math.sin(3 * turn)])
         cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
         linear = np.array([[cosine, -sine], [sine, cosine]])
         # The face, not the middle of the portrait, stays near the middle of the frame.
-        shift = move - linear @ np.array([224.0, 160.0])
+        shift = move - linear @ np.array([224.0, 150.0])
         warp = np.column_stack([linear, shift])
         picture: np.ndarray = cv2.warpAffine(self._portrait, warp, _SIZE, flags=cv2.INTER_CUBIC)
         cover: np.ndarray = np.full(self._portrait.shape[:2], 255, np.uint8)
