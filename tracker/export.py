@@ -215,7 +215,7 @@ class VideoSink(PartFile):
         if image.shape[:2] != (height, width):
             right, below = width - image.shape[1], height - image.shape[0]
             image = cv2.copyMakeBorder(image, 0, below, 0, right, cv2.BORDER_REPLICATE)
-        picture = VideoFrame.from_ndarray(np.ascontiguousarray(image), "rgb24").reformat(
+        picture = VideoFrame.from_numpy_buffer(np.ascontiguousarray(image), "rgb24").reformat(
             format="yuv420p",
             src_color_range=ColorRange.JPEG,
             dst_colorspace=Colorspace.ITU709,

@@ -26,6 +26,8 @@ from tracker.values import Frame
 
 # A damaged container may fail to give a packet, and go on; one that fails this often in a row is at its end.
 _MOST_READ_FAILURES = 50
+# A playlist whose pieces are missing or forbidden is otherwise asked again and again, for minutes.
+_LOCAL_OPTIONS = {"protocol_whitelist": "file", "max_reload": "1", "m3u8_hold_counters": "1"}
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED, which PyAV has no name for
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -62,7 +64,9 @@ def open_source(
         raise SourceError(f"{name}: no such file; check the name and the folder")
     if path.suffix.lower() in PICTURES:
         return StillSource(path)
-    if path.is_file() and path.stat().st_size == 0:
+    if not path.is_file():
+        raise SourceError(f"{name}: neither a file nor a folder; give a file, or a camera by its index")
+    if path.stat().st_size == 0:
         raise SourceError(f"{name}: the file is empty (0 bytes); copy or record it again")
     return StreamSource(f"file:{path}", path, start_s, end_s, max_frames, None)
 
@@ -82,7 +86,7 @@ def open_container(address: str, timeout_s: float | None = None) -> InputContain
     A local file may name further files only, never the network: a playlist otherwise could.
     """
     if address.startswith("file:"):
-        return av.open(address, options={"protocol_whitelist": "file"})
+        return av.open(address, options=_LOCAL_OPTIONS)
     options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
     return av.open(address, options=options, timeout=timeout_s)
 
