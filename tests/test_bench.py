@@ -1,0 +1,103 @@
+"""``kptrack bench``: its rows, its stage table, and what it says where something cannot run."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from clips import write_clip
+from commands import command, write_model
+
+from engines import MissingCapability, load_model
+from ui import bench
+from ui.failures import Exit
+
+pytest.importorskip("skimage", reason="the crops are of scikit-image's portrait: pip install 'kptrack[demo]'")
+
+ROW = {
+    *("runtime", "precision", "batch", "build_s", "median_ms", "p95_ms", "p99_ms", "fps"),
+    *("ratio_to_eager", "px_mean", "px_max", "skipped"),
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    monkeypatch.setattr(bench, "_SECONDS_A_BATCH", 0.1)
+
+
+def test_every_combination_is_compared_with_plain_eager_fp32(capfd, model, tmp_path):
+    report, tables = tmp_path / "b.json", tmp_path / "b.md"
+    ended = command(
+        *(capfd, "bench", "--model", model, "--runtimes", "eager,auto", "--precisions", "fp32,bf16"),
+        *("--batch", "1,3", "--json", report, "--markdown", tables),
+    )
+    assert ended.code == Exit.FINE
+    found = json.loads(report.read_text())
+    assert set(found) == {"machine", "versions", "rows", "stages", "end_to_end_fps"}
+    assert all(set(row) == ROW for row in found["rows"])
+    ways = [("eager", "fp32"), ("eager", "bf16"), ("auto", "fp32"), ("auto", "bf16")]
+    assert [(row["runtime"], row["precision"], row["batch"]) for row in found["rows"]] == [
+        (*way, batch) for batch in (1, 3) for way in ways
+    ]
+    plain = found["rows"][0]
+    assert (plain["ratio_to_eager"], plain["px_mean"]) == (1.0, 0.0)
+    assert 0 < found["rows"][3]["px_mean"] < 1
+    assert plain["median_ms"] <= plain["p95_ms"] <= plain["p99_ms"]
+    assert found["stages"] == []
+    assert found["end_to_end_fps"] is None
+    assert tables.read_text() == ended.out
+    assert "| eager | fp32 | 1 |" in ended.out
+
+
+def test_a_clip_is_timed_stage_by_stage(capfd, model, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", count=8)
+    report = tmp_path / "b.json"
+    ended = command(
+        *(capfd, "bench", "--model", model, "--runtimes", "eager", "--precisions", "fp32"),
+        *("--batch", "1", "--video", clip, "--json", report),
+    )
+    assert ended.code == Exit.FINE
+    found = json.loads(report.read_text())
+    stages = {stage.pop("stage"): stage for stage in found["stages"]}
+    assert {"decode", "locate", "cut", "infer", "match", "smooth", "draw", "encode"} == set(stages)
+    assert all(set(stage) == {"median_ms", "cpu_ms"} for stage in stages.values())
+    assert found["end_to_end_fps"] > 0
+    assert "over 8 frames, 8 of them with a subject" in ended.out
+
+
+def test_what_cannot_run_is_a_row_with_its_reason(capfd, model, tmp_path, monkeypatch):
+    real = bench.open_engine
+
+    def limited(loaded, runtime, precision):
+        if runtime == "compile":
+            raise MissingCapability("no compiler: install g++\nand more")
+        return real(loaded, runtime, precision)
+
+    monkeypatch.setattr(bench, "open_engine", limited)
+    report = tmp_path / "b.json"
+    command(capfd, "bench", "--model", model, "--runtimes", "compile", "--batch", "1", "--json", report)
+    plain, compiled = json.loads(report.read_text())["rows"]
+    assert plain["skipped"] is None
+    assert compiled["skipped"] == "no compiler: install g++"
+    assert compiled["median_ms"] is None
+
+
+def test_a_clip_that_cannot_be_read_ends_with_1(capfd, model, tmp_path):
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    ended = command(capfd, "bench", "--model", model, "--video", tmp_path / "bad.mp4")
+    assert ended.code == Exit.FAILED
+    assert ended.err.splitlines()[-1].startswith("kptrack: bad.mp4")
+
+
+def test_portrait_crops_show_the_face(model):
+    crops = bench.portrait_crops(load_model(model))
+    assert crops.shape == (64, 32, 32, 3)
+    # Skin in the middle: more red than blue, in every crop.
+    middle = crops[:, 12:20, 12:20].astype(float).mean(axis=(1, 2))
+    assert np.all(middle[:, 0] > middle[:, 2] + 10)
