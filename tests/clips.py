@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,7 +13,7 @@ from av.video.frame import VideoFrame
 
 
 def picture(width: int, height: int, index: int) -> np.ndarray:
-    """RGB test picture ``(H, W, 3)``: red left, green right, blue growing with the index; a white bar that moves."""
+    """RGB ``(H, W, 3)``: red left, green right, blue growing with the index; a white bar that moves."""
     image = np.zeros((height, width, 3), np.uint8)
     image[:, : width // 2, 0] = 200
     image[:, width // 2 :, 1] = 200
@@ -38,10 +39,10 @@ def write_clip(
     gop: int = 12,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """A clip of ``count`` frames of ``picture``; ``pts`` in ``time_base`` for a variable rate; a tone as ``audio``."""
+    """A clip of ``count`` frames of ``picture``, or one a ``pts`` in ``time_base``; a tone as ``audio``."""
     container_options = {"movflags": "faststart"} if faststart else {}
     with av.open(str(path), "w", container_options=container_options) as output:
-        stream = output.add_stream(codec, rate=rate, options=options or {})
+        stream: Any = output.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height = size
         stream.pix_fmt = pix_fmt
         stream.codec_context.gop_size = gop
@@ -64,7 +65,7 @@ def write_clip(
 def _add_tone(output: av.container.OutputContainer, codec: str, seconds: float) -> None:
     """440 Hz, written before the pictures: the file's order of packets is the muxer's business."""
     rate = 48_000
-    stream = output.add_stream(codec, rate=rate)
+    stream: Any = output.add_stream(codec, rate=rate)
     stream.layout = "mono"
     for begin in range(0, int(seconds * rate), 1024):
         turn = 2 * math.pi * 440 * np.arange(begin, begin + 1024) / rate
@@ -101,5 +102,9 @@ def packets(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
     """Time in seconds and content of every packet of the first stream of a kind, by time."""
     with av.open(str(path)) as container:
         stream = next(each for each in container.streams if each.type == kind)
-        found = [(each.pts * each.time_base, bytes(each)) for each in container.demux(stream) if each.pts is not None]
+        found = [
+            (each.pts * each.time_base, bytes(each))
+            for each in container.demux(stream)
+            if each.pts is not None
+        ]
     return sorted(found)

@@ -52,7 +52,10 @@ class FakeEngine:
 
 
 def disc_frame(
-    discs: list[tuple[float, float, float]], index: int = 0, size: tuple[int, int] = (320, 240), fps: float = 25
+    discs: list[tuple[float, float, float]],
+    index: int = 0,
+    size: tuple[int, int] = (320, 240),
+    fps: float = 25,
 ) -> Frame:
     """A frame with bright discs (centre x, centre y, diameter) for ``FakeEngine``."""
     ys, xs = np.mgrid[: size[1], : size[0]]
@@ -77,7 +80,9 @@ class FakeSource(Source):
         index = 0
         while self.count is None or index < self.count:
             self._before(index)
-            yield Frame(np.full((self.height, self.width, 3), index % 256, np.uint8), index, index / 25, index)
+            yield Frame(
+                np.full((self.height, self.width, 3), index % 256, np.uint8), index, index / 25, index
+            )
             index += 1
         self.ended = True
 

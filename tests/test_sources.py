@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from fractions import Fraction
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -109,7 +110,7 @@ def test_damage_in_the_middle_costs_only_what_is_damaged(tmp_path):
     assert source.lost > 0
     assert 60 < len(frames) < 100
     assert frames[-1].time_s == pytest.approx(99 / 25)
-    assert all(a.pts < b.pts for a, b in zip(frames, frames[1:], strict=False))
+    assert all(a.pts < b.pts for a, b in pairwise(frames))
 
 
 def test_a_clip_that_breaks_off_says_what_is_missing(tmp_path):

@@ -25,8 +25,8 @@ _SMALLEST_FACE = 24
 # labelled photographs, the frontal one on 810, the profile (which looks to the left) on 437 hits.
 _FRONTAL = (0.505, 0.645, 0.90)
 _PROFILE = (0.41, 0.64, 0.81)
-# Ratio of consecutive sizes searched. The fine one finds 93 of 100 photographed faces, the coarse one 83 at half
-# the cost, and has another chance a few frames later.
+# Ratio of consecutive sizes searched. The fine one finds 93 of 100 photographed faces, the coarse one 83 at
+# half the cost, and has another chance a few frames later.
 _FINE, _COARSE = 1.1, 1.2
 # Which way to look in consecutive searches: one cascade each, as all three take 130 ms of a processor.
 _ROUND = ("frontal", "profile", "frontal", "mirrored profile")
@@ -35,7 +35,7 @@ _CENTRED = (1.0, 0.75)
 # A frame is taken for a picture of one face when it is at most this large and this far from square.
 _PORTRAIT_SIDE = 640
 _PORTRAIT_ASPECT = 1.34
-# Crops turn with a head only as far as it leans further than this: the models are trained with that much roll,
+# Crops turn with a head only as far as it leans further than this: the models are trained with that much,
 # and a crop that followed every measured degree would also follow a model's bias, frame after frame.
 _FREE_ROLL = np.radians(15)
 _MOST_ROLL = np.radians(60)

@@ -20,6 +20,7 @@ from tracker.values import Result, Track
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 DATA_SUFFIXES = {"parquet": ".parquet", "csv": ".csv", "jsonl": ".jsonl", "coco": ".json"}
 COLUMNS = (
@@ -197,6 +198,7 @@ class ParquetSink(PartFile):
 
     def discard(self) -> None:
         """Remove it: without its footer a Parquet file cannot be read."""
+        _close_quietly(self._writer)
         _close_quietly(self._file)
         super().discard()
 
@@ -283,7 +285,7 @@ class CocoSink(PartFile):
         super().discard()
 
 
-def _close_quietly(file: IO[Any]) -> None:
+def _close_quietly(file: IO[Any] | pq.ParquetWriter) -> None:
     """Close a file whose disk may be full: the first error was said already."""
     try:
         file.close()

@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from fakes import SHAPE
+
+from engines.engine import MissingCapability
+from engines.skeleton import CAT_HEAD, FACE68, HUMAN
+from tracker.config import TrackerSettings
+from tracker.locate import Centred, FacesOrPortrait, HaarFaces, Locator, make_detector
+from tracker.match import Subject
+from tracker.smooth import unsmoothed
+from tracker.sources import open_source
+
+IMAGE = np.zeros((240, 320, 3), np.uint8)
+
+
+class Counting:
+    """Finds what it was given and remembers how it was asked."""
+
+    def __init__(self, *boxes):
+        self.boxes = np.array(boxes, np.float32).reshape(-1, 4)
+        self.asked = []
+
+    def __call__(self, image, thorough):
+        self.asked.append(thorough)
+        return self.boxes.copy()
+
+
+def locator(detector, skeleton=FACE68, **settings):
+    return Locator(detector, skeleton, 1.5, TrackerSettings(**settings))
+
+
+def subject(xy, crop, number=1):
+    return Subject(number, np.asarray(xy, np.float32), np.ones(len(xy)), 0.9, np.array(crop), unsmoothed, 0.0)
+
+
+def square(x=100.0, y=80.0, size=40.0):
+    return subject(SHAPE * size + (x, y), [x, y, size * 1.5, 0.0])
+
+
+def test_a_detection_becomes_a_crop():
+    boxes = locator(Counting([50, 60, 40, 0]))(IMAGE, [])
+    assert boxes == pytest.approx(np.array([[50, 60, 60, 0]]))
+
+
+def test_a_subject_is_looked_for_around_its_landmarks():
+    each = square()
+    boxes = locator(Counting(), HUMAN)(IMAGE, [each])
+    low, high = each.xy.min(axis=0), each.xy.max(axis=0)
+    assert boxes.shape == (1, 4)
+    assert boxes[0, :2] == pytest.approx((low + high) / 2, abs=0.5)
+    assert boxes[0, 2] == pytest.approx(60)
+
+
+def test_the_side_of_a_crop_does_not_jump():
+    each = square(size=80.0)
+    each.crop = np.array([100, 80, 60, 0.0])  # as if it had been half as large
+    side = locator(Counting(), HUMAN)(IMAGE, [each])[0, 2]
+    assert side == pytest.approx((60 + 120) / 2, abs=0.5)
+
+
+def test_searches_are_rare_while_somebody_is_there_and_constant_while_nobody_is():
+    detector = Counting()
+    locate = locator(detector, detect_every=5)
+    for _ in range(10):
+        locate(IMAGE, [])
+    assert detector.asked == [True, False, False, False, False] * 2
+    detector.asked.clear()
+    for _ in range(11):
+        locate(IMAGE, [square()])
+    assert detector.asked == [False, False]
+
+
+def test_no_search_when_all_places_are_taken():
+    detector = Counting()
+    locate = locator(detector, detect_every=1, max_subjects=2)
+    locate(IMAGE, [square()])
+    assert len(detector.asked) == 1
+    locate(IMAGE, [square(), square(200)])
+    assert len(detector.asked) == 1
+
+
+def test_a_detection_of_somebody_who_is_followed_is_left_out():
+    locate = locator(Counting([102, 82, 40, 0], [220, 80, 40, 0]), detect_every=1)
+    boxes = locate(IMAGE, [square()])
+    assert boxes[:, 0] == pytest.approx([100, 220], abs=2)
+
+
+def test_a_lost_subject_is_searched_for_where_it_was_and_anew():
+    detector = Counting([102, 82, 40, 0])
+    each = square()
+    each.seen = False
+    boxes = locator(detector)(IMAGE, [each])
+    assert len(boxes) == 2
+    assert boxes[0] == pytest.approx(each.crop)
+
+
+def leaning(degrees, skeleton):
+    """A subject whose eyes, where it has any, lie on a line that leans so much."""
+    rng = np.random.default_rng(0)
+    xy = rng.uniform(-15, 15, (len(skeleton.joints), 2))
+    for side, x in (("left_eye", -10), ("right_eye", 10)):
+        for index, joint in enumerate(skeleton.joints):
+            if joint.startswith(side):
+                xy[index] = (x, 0)
+    turn = np.radians(degrees)
+    xy = xy @ np.array([[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]) + 100
+    return subject(xy, [100, 100, 60, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "degrees", "wanted"),
+    [(FACE68, 10, 0), (FACE68, 40, 25), (FACE68, -40, -25), (CAT_HEAD, 40, 25), (HUMAN, 40, 0)],
+)
+def test_crops_turn_with_heads_that_lean_far_and_never_with_bodies(skeleton, degrees, wanted):
+    each = leaning(degrees, skeleton)
+    locate = locator(Counting(), skeleton)
+    for _ in range(12):
+        box = locate(IMAGE, [each])[0]
+    assert np.degrees(box[3]) == pytest.approx(wanted, abs=0.5)
+
+
+def test_a_profile_keeps_the_roll_it_had():
+    each = leaning(0, FACE68)
+    each.xy[36:48] = (100, 100)
+    each.crop = np.array([100, 100, 60, 0.3])
+    assert locator(Counting())(IMAGE, [each])[0, 3] == pytest.approx(0.3)
+
+
+def test_the_middle_of_the_frame():
+    boxes = Centred(1.5)(np.zeros((100, 201, 3), np.uint8))
+    assert boxes[0] == pytest.approx([100, 49.5, 100 / 1.5, 0])
+    assert boxes[1, 2] == pytest.approx(50)
+
+
+def test_the_middle_is_a_last_resort_for_portraits():
+    detector = FacesOrPortrait(1.5)
+    portrait, wide = np.zeros((200, 160, 3), np.uint8), np.zeros((160, 320, 3), np.uint8)
+    assert len(detector(portrait, thorough=True)) == 2
+    assert len(detector(portrait, thorough=False)) == 0
+    assert len(detector(wide, thorough=True)) == 0
+
+
+def test_detectors_and_skeletons_must_fit():
+    assert isinstance(make_detector("auto", FACE68, 1.5), FacesOrPortrait)
+    assert isinstance(make_detector("haar", FACE68, 1.5), HaarFaces)
+    assert isinstance(make_detector("auto", HUMAN, 1.25), Centred)
+    with pytest.raises(ValueError, match="'haar' finds faces, not human"):
+        make_detector("haar", HUMAN, 1.25)
+
+
+def test_missing_cascades_name_the_line_to_install(monkeypatch):
+    monkeypatch.delattr(cv2, "CascadeClassifier")
+    with pytest.raises(MissingCapability, match="pip install 'opencv-python>=4.12,<5'"):
+        HaarFaces()
+
+
+def test_labelled_faces_are_found_where_their_landmarks_are(shared_data):
+    """Frontal and profile boxes against the labels, in units of the labelled box."""
+    folder = shared_data / "faces"
+    labels = np.load(folder / "labels" / "helen_train.npz", allow_pickle=False)
+    faces = HaarFaces()
+    errors = []
+    for name, xy in list(zip(labels["name"], labels["pts"], strict=True))[:60]:
+        image = cv2.cvtColor(cv2.imread(str(folder / "train" / "helen" / "images" / name)), cv2.COLOR_BGR2RGB)
+        boxes = faces(image)
+        low, high = xy.min(axis=0), xy.max(axis=0)
+        side = (high - low).max()
+        if len(boxes):
+            errors.append(np.abs(boxes[0, :3] - (*((low + high) / 2), side)) / side)
+    assert len(errors) >= 54
+    assert np.median(errors, axis=0) == pytest.approx(np.zeros(3), abs=0.09)
+
+
+def test_a_mirrored_picture_gives_mirrored_boxes(shared_data):
+    with open_source(shared_data / "videos" / "faces" / "liveportrait_d20.mp4") as source:
+        image = next(iter(source)).image
+    faces = HaarFaces()
+    small = cv2.resize(image, (320, 320), interpolation=cv2.INTER_AREA)
+    gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+    here = faces._look(gray, "profile", 1.1)
+    there = faces._look(cv2.flip(gray, 1), "mirrored profile", 1.1)
+    assert len(here) == len(there) > 0
+    assert here[0, 0] == pytest.approx(319 - there[0, 0], abs=1e-3)
+    assert here[0, 1:] == pytest.approx(there[0, 1:])

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fakes import SHAPE, disc_frame
+
+from engines.skeleton import FACE68
+from tracker.overlay import PARTS, Overlay, colour_of, draw
+from tracker.values import Landmarks, Result, Track
+
+
+def result_of(score=0.9, ids=(1,), size=80.0, centre=(160, 120), frame=None):
+    tracks = []
+    for number in ids:
+        xy = (SHAPE * size + centre + (0, 5 * (number - 1))).astype(np.float32)
+        marks = Landmarks(xy, xy, np.full(68, score, np.float32))
+        tracks.append(Track(number, np.array([*xy.min(0), *xy.max(0)], np.float32), marks, 0.9))
+    return Result(frame or disc_frame([]), tuple(tracks), FACE68)
+
+
+def changed(result, overlay):
+    """Which pixels the overlay changes."""
+    return (draw(result, overlay) != result.frame.image).any(axis=2)
+
+
+def test_the_frame_itself_stays_as_it_is():
+    result = result_of()
+    before = result.frame.image.copy()
+    assert draw(result, Overlay()) is not result.frame.image
+    assert np.array_equal(result.frame.image, before)
+
+
+def test_nothing_to_draw_costs_no_copy():
+    result = result_of()
+    assert draw(result, Overlay(parts=())) is result.frame.image
+    assert draw(result_of(ids=()), Overlay()).base is result_of(ids=()).frame.image.base
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_draws_something_of_its_own(part):
+    result = result_of()
+    alone = changed(result, Overlay(parts=(part,)))
+    others = changed(result, Overlay(parts=tuple(each for each in PARTS if each != part)))
+    assert alone.any()
+    assert (alone & ~others).any()
+
+
+def test_points_lie_on_the_landmarks():
+    result = result_of()
+    drawn = changed(result, Overlay(parts=("points",)))
+    for x, y in np.rint(result.tracks[0].landmarks.xy).astype(int):
+        assert drawn[y, x]
+    ys, xs = np.nonzero(drawn)
+    far = np.linalg.norm(
+        result.tracks[0].landmarks.xy[None] - np.stack([xs, ys], axis=1)[:, None], axis=2
+    ).min(axis=1)
+    assert far.max() < 4
+
+
+def test_edges_join_their_joints():
+    result = result_of(size=160)
+    drawn = changed(result, Overlay(parts=("edges",)))
+    xy = result.tracks[0].landmarks.xy
+    for a, b in FACE68.edges:
+        x, y = np.rint((xy[a] + xy[b]) / 2).astype(int)
+        assert drawn[y - 1 : y + 2, x - 1 : x + 2].any()
+
+
+def test_uncertain_joints_are_faded_and_missing_ones_left_out():
+    strength = [
+        draw(result_of(score), Overlay(parts=("points", "edges"))).astype(int).sum()
+        for score in (0.0, 0.3, 0.9)
+    ]
+    assert strength[0] == 0
+    assert 0 < strength[1] < 0.6 * strength[2]
+    shown = draw(result_of(0.3), Overlay(parts=("points", "edges"), min_score=0.2)).astype(int).sum()
+    assert shown == strength[2]
+
+
+def test_black_background_hides_the_frame():
+    result = result_of(frame=disc_frame([(40, 40, 60)]))
+    assert draw(result, Overlay(black_background=True))[40, 40].tolist() == [0, 0, 0]
+    assert draw(result, Overlay(parts=()))[40, 40].any()
+
+
+def test_tracks_have_colours_of_their_own():
+    assert len({colour_of(number) for number in range(1, 9)}) == 8
+    result = result_of(ids=(1, 2), size=500, centre=(400, 400), frame=disc_frame([], size=(800, 800)))
+    image = draw(result, Overlay(parts=("boxes",)))
+    for number in (1, 2):
+        assert (np.abs(image.astype(int) - colour_of(number)).max(axis=2) < 12).any()
+
+
+def test_strokes_grow_with_the_subject():
+    from cv2 import distanceTransform
+
+    def thickness(size):
+        drawn = changed(
+            result_of(size=size, frame=disc_frame([], size=(1400, 1400)), centre=(700, 700)),
+            Overlay(parts=("edges",)),
+        )
+        return distanceTransform(drawn.astype(np.uint8), 2, 3).max()
+
+    assert thickness(1200) > 1.5 * thickness(200)
+
+
+@pytest.mark.parametrize("centre", [(-500, -500), (1e9, -1e9), (319, 239)])
+def test_landmarks_outside_of_the_frame_do_no_harm(centre):
+    for score in (0.3, 0.9):
+        assert draw(result_of(score, centre=centre), Overlay(parts=PARTS)).shape == (240, 320, 3)
+
+
+def test_a_tiny_frame():
+    assert draw(result_of(frame=disc_frame([], size=(8, 8))), Overlay(parts=PARTS)).shape == (8, 8, 3)
+
+
+def test_unknown_parts_are_refused():
+    with pytest.raises(ValueError, match="overlay 'hats' is not one of points, edges, ids, boxes"):
+        Overlay(parts=("hats",))
