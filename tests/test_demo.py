@@ -57,6 +57,7 @@ def test_the_demo_needs_no_file_and_can_be_repeated(capfd, tmp_path, monkeypatch
 
 def test_without_the_portrait_it_says_what_to_install(capfd, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage", None)
-    ended = command(capfd, "demo", "-o", tmp_path)
+    model = write_model(tmp_path / "tiny.safetensors")
+    ended = command(capfd, "demo", "--model", model, "-o", tmp_path)
     assert ended.code == Exit.INCAPABLE
     assert "pip install 'kptrack[demo]'" in ended.err

@@ -35,6 +35,7 @@ VIDEO_SUFFIXES = (".mp4", ".m4v")
 _ENCODERS = {"h264": "libx264", "hevc": "libx265", "h264_nvenc": "h264_nvenc"}
 # What browsers and players expect inside MP4; the rest becomes AAC.
 _MP4_AUDIO = ("aac", "mp3", "ac3", "eac3", "opus", "flac", "alac")
+_AAC_RATES = (96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000)
 # Fragments of half a second until the file is closed, so that a killed run leaves a file that plays. The
 # first fragment waits for all streams (delay_moov): else there is no edit list, and all times would shift.
 _FRAGMENTS = {"movflags": "hybrid_fragmented+delay_moov", "frag_duration": "500000", "flush_packets": "1"}
@@ -297,8 +298,12 @@ class _Sound:
         if self._copied:
             self._stream = output.add_stream_from_template(self._input)
         else:
-            self._stream = output.add_stream("aac", rate=codec.sample_rate)
-            self._stream.layout = codec.layout
+            rate = codec.sample_rate if codec.sample_rate in _AAC_RATES else 48_000
+            self._stream = output.add_stream("aac", rate=rate)
+            # WAV-like sound often counts its channels without naming them, which AAC must.
+            nameless = codec.layout.name.endswith("channels")
+            plain = "mono" if codec.channels == 1 else "stereo"
+            self._stream.layout = plain if nameless else codec.layout
             notes.append(f"sound: {codec.name} re-encoded to AAC, MP4 does not take it")
         self._packets = container.demux(self._input)
         self._ahead: Packet[AudioStream] | None = None

@@ -71,11 +71,12 @@ def demo(
     from ui.progress import open_progress
 
     shown = open_progress(progress)
+    runner = Runner(Request(model=model), shown)
     clip = output / "demo.mp4"
     shown.say(f"making {clip} …")
     write_clip(clip)
     jobs = plan([str(clip)], output)
-    code = Runner(Request(model=model), shown).run(jobs)
+    code = runner.run(jobs)
     if progress != "json":
         for path in jobs[0].outputs:
             if path.exists():
