@@ -1,8 +1,8 @@
 """What a landmark model is and how it runs.
 
-    from engines import open_engine
-    engine = open_engine("face")
-    points = engine(crops)          # crops (N, S, S, 3) uint8 RGB -> points.xy (N, K, 2) crop pixels
+>>> from engines import open_engine
+>>> engine = open_engine("face")
+>>> points = engine(crops)  # crops (N, S, S, 3) uint8 RGB -> points.xy (N, K, 2) crop pixels
 """
 
 from engines.engine import Engine, MissingCapability, Points, open_engine

@@ -24,7 +24,9 @@ class CompiledEngine:
         self.crop_scale = model.crop_scale
         self._device = choose_device(device)
         if self._device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
-            raise MissingCapability("runtime compile needs a C++ compiler: install g++, or use --runtime eager")
+            raise MissingCapability(
+                "runtime compile needs a C++ compiler: install g++, or use --runtime eager"
+            )
         self.precision, reason = choose_precision(precision, self._device)
         self.describe = f"compile {self.precision} on {self._device} ({reason}; batch norm folded)"
         # One specialised program a batch size: a single dynamic one is slower at batch 1.

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from engines.engine import MissingCapability, Points
 from engines.model import Model
-from engines.network import LandmarkNet
+from engines.network import LandmarkNet, move
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -22,7 +24,9 @@ class EagerEngine:
 
     runtime = "eager"
 
-    def __init__(self, model: Model, precision: str = "auto", device: str = "auto", auto: bool = True) -> None:
+    def __init__(
+        self, model: Model, precision: str = "auto", device: str = "auto", auto: bool = True
+    ) -> None:
         self.skeleton = model.skeleton
         self.input_size = model.config.input_size
         self.crop_scale = model.crop_scale
@@ -30,7 +34,9 @@ class EagerEngine:
         self.precision, reason = choose_precision(precision, self._device)
         reference = not auto and precision == "fp32"
         network = model.network()
-        self._network = network.to(self._device) if reference else prepare(network, self._device, self.precision)
+        self._network = (
+            network.to(self._device) if reference else prepare(network, self._device, self.precision)
+        )
         how = "as trained" if reference else "batch norm folded"
         self.describe = f"eager {self.precision} on {self._device} ({reason}; {how})"
 
@@ -71,7 +77,7 @@ def choose_precision(precision: str, device: torch.device) -> tuple[str, str]:
 def prepare(network: LandmarkNet, device: torch.device, precision: str) -> LandmarkNet:
     """The network made fast, in place: batch norm folded, channels last, convolutions in ``precision``."""
     fold_batch_norm(network)
-    network = network.to(device=device, memory_format=torch.channels_last)
+    move(network, device)
     for module in (network.drawer, network.regressor):
         module.to(DTYPES[precision])
     return network
@@ -89,7 +95,9 @@ def fold_batch_norm(network: nn.Module) -> None:
                 module[index + 1] = nn.Identity()
 
 
-def run(network: nn.Module, crops: np.ndarray, device: torch.device) -> Points:
+def run(
+    network: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], crops: np.ndarray, device: torch.device
+) -> Points:
     """One pass over crops ``(N, S, S, 3)`` uint8; the arrays that come back are the caller's."""
     with torch.inference_mode():
         xy, score, subject = network(torch.from_numpy(np.ascontiguousarray(crops)).to(device))

@@ -79,15 +79,21 @@ def load_model(source: str | Path) -> Model:
             metadata = file.metadata() or {}
             weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path.name} is not a readable safetensors file ({error}): fetch it again") from error
+        raise ValueError(
+            f"{path.name} is not a readable safetensors file ({error}): fetch it again"
+        ) from error
     if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path.name} is not a kptrack model (format {metadata.get('format')!r}, not {FORMAT!r})")
+        raise ValueError(
+            f"{path.name} is not a kptrack model (format {metadata.get('format')!r}, not {FORMAT!r})"
+        )
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
         return _assemble(json.loads(metadata["kptrack"]), weights, path.stem, digest)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:300]
-        raise ValueError(f"{path.name} does not fit this version of kptrack ({reason}): export it again") from error
+        raise ValueError(
+            f"{path.name} does not fit this version of kptrack ({reason}): export it again"
+        ) from error
 
 
 def _assemble(described: dict, weights: dict[str, Tensor], name: str, digest: str) -> Model:  # type: ignore[type-arg]
@@ -102,7 +108,8 @@ def _assemble(described: dict, weights: dict[str, Tensor], name: str, digest: st
         wanted = {key: value.shape for key, value in LandmarkNet(skeleton, config).state_dict().items()}
     if wanted != {key: value.shape for key, value in weights.items()}:
         odd = sorted(
-            key for key in wanted.keys() | weights.keys()
+            key
+            for key in wanted.keys() | weights.keys()
             if key not in wanted or key not in weights or wanted[key] != weights[key].shape
         )
         raise ValueError(f"{len(odd)} weights are missing, unknown or of another shape, {odd[0]} the first")
