@@ -1,0 +1,136 @@
+"""What a training run is told: frozen values, and the presets."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from engines.network import NetworkConfig
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """How far crops and placed poses stray from the landmark box; standard deviations.
+
+    ``scale`` is of the logarithm, ``shift`` in box sides, ``roll`` in degrees.
+    """
+
+    scale: float = 0.07
+    shift: float = 0.045
+    roll: float = 10.0
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One run. Losses, sampling and schedule follow KeypointGAN unless a comment says otherwise."""
+
+    skeleton: str
+    crop_scale: float
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    seed: int = 0
+
+    # η alone, on poses.
+    regressor_steps: int = 6000
+    regressor_batch: int = 64
+    regressor_lr: float = 1e-3
+    # Φ alone, towards the mean pose moved as its crop is: where eyes and brows first come to lie.
+    warm_start_steps: int = 300
+    warm_start_lr: float = 1e-3
+
+    steps: int = 40_000
+    batch: int = 64
+    lr: float = 4e-4
+    lr_decay_from: float = 0.6  # of ``steps``: constant until there, then a cosine to a fiftieth
+    discriminator_width: int = 64
+
+    adversarial: float = 10.0
+    reconstruction: float = 10.0
+    # Not in the paper: registration that neither D nor the reconstruction provides.
+    equivariance: float = 10.0
+    framing: float = 3.0
+    equivariance_from: int = 500  # ramped up to full over as many steps again
+
+    jitter: Jitter = field(default_factory=Jitter)
+    # The estimated box of a crop is itself off by about this much: the prior must stray as far.
+    box_noise: Jitter = field(default_factory=lambda: Jitter(scale=0.06, shift=0.045, roll=5.0))
+    d_augment: Jitter = field(default_factory=lambda: Jitter(scale=0.08, shift=0.05, roll=5.0))
+    masked: float = 0.3  # share of appearance sources that are the target itself, most of it hidden
+    set_weights: dict[str, float] = field(default_factory=dict)
+    pool: int = 50
+    ema: float = 0.999
+
+    def to_json(self) -> str:
+        """One line, for checkpoints and cards."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> TrainConfig:
+        """The inverse."""
+        values = json.loads(text)
+        values["network"] = NetworkConfig(**values["network"])
+        for name in ("jitter", "box_noise", "d_augment"):
+            values[name] = Jitter(**values[name])
+        return cls(**values)
+
+
+_FACE_SETS = {"ytf": 0.4, "videoframes": 0.15, "helen": 0.45}
+
+PRESETS = {
+    "face": TrainConfig(skeleton="face68", crop_scale=1.5, set_weights=_FACE_SETS),
+    "face-lite": TrainConfig(
+        skeleton="face68",
+        crop_scale=1.5,
+        network=NetworkConfig(input_size=64, width=16, map_size=16),
+        regressor_batch=32,
+        steps=9000,
+        batch=16,
+        lr=3e-4,
+        discriminator_width=32,
+        set_weights=_FACE_SETS,
+    ),
+}
+
+
+def with_settings(config: TrainConfig, settings: list[str]) -> TrainConfig:
+    """``config`` with ``key=value`` or ``group.key=value`` replaced; values are read as JSON numbers.
+
+    Raises ``ValueError`` for a key that there is not or a value that is no number.
+    """
+    for setting in settings:
+        key, _, text = setting.partition("=")
+        try:
+            value = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"--set {setting}: {text!r} is not a number") from error
+        config = _replace(config, key, value, setting)
+    return config
+
+
+def _replace(values: Any, key: str, value: object, setting: str) -> Any:
+    head, _, rest = key.partition(".")
+    if isinstance(values, dict):
+        known = {name: type(each) for name, each in values.items()}
+    else:
+        known = {each.name: type(getattr(values, each.name)) for each in dataclasses.fields(values)}
+    if head not in known:
+        raise ValueError(f"--set {setting}: no setting {head!r} (there are {', '.join(sorted(known))})")
+    current = values[head] if isinstance(values, dict) else getattr(values, head)
+    if rest:
+        changed = _replace(current, rest, value, setting)
+    elif (
+        isinstance(value, bool)
+        or not isinstance(value, (int, float))
+        or not isinstance(current, (int, float))
+    ):
+        raise ValueError(f"--set {setting}: {key!r} takes a number")
+    elif isinstance(current, int) and value != int(value):
+        raise ValueError(f"--set {setting}: {key!r} takes a whole number")
+    else:
+        changed = type(current)(value)
+    return (
+        {**values, head: changed}
+        if isinstance(values, dict)
+        else dataclasses.replace(values, **{head: changed})
+    )

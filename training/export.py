@@ -1,0 +1,62 @@
+"""The only way from a training run to a model file."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engines.model import Model
+from engines.network import LandmarkNet, PoseRegressor, SkeletonDrawer
+from engines.skeleton import SKELETONS
+from training.calibrate import NEAR_PERCENT, calibrate
+from training.config import TrainConfig
+
+_LICENCE = (
+    "research use only: trained on pictures of people without a licence for more; see weights/NOTICE.md"
+)
+
+
+def export_model(
+    path: Path,
+    drawer: SkeletonDrawer,
+    regressor: PoseRegressor,
+    config: TrainConfig,
+    data: Path,
+    command: str,
+    pictures: int,
+    step: int,
+) -> None:
+    """Write Φ and η with a card; scores are calibrated where ``data/labels`` has points of a training set."""
+    skeleton = SKELETONS[config.skeleton]
+    network = LandmarkNet(skeleton, config.network)
+    network.drawer.load_state_dict(drawer.state_dict())
+    network.regressor.load_state_dict(regressor.state_dict())
+    network.eval()
+    card: dict[str, Any] = {
+        "method": "KeypointGAN (Jakab, Gupta, Bilen, Vedaldi, CVPR 2020); no paired label was used",
+        "data": f"{pictures} unlabelled pictures and unpaired poses of {data.name}",
+        "command": command,
+        "step": step,
+        "recipe": config.to_json(),
+        "hardware": _hardware(),
+        "licence": _LICENCE,
+        "scores": "not calibrated: no labels/*_train.npz beside the training pictures",
+    }
+    for labels in sorted((data / "labels").glob("*_train.npz")):
+        images = data / "train" / labels.stem.removesuffix("_train") / "images"
+        fit = calibrate(network, config, images, labels)
+        card["scores"] = {
+            "meaning": f"expected share of points within {NEAR_PERCENT:g} % of the unit of length",
+            "calibrated_with": f"{labels.stem} (training pictures; moves no point)",
+            **fit,
+        }
+    Model(skeleton, config.network, config.crop_scale, network.state_dict(), card).save(path)
+
+
+def _hardware() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} cores of a processor ({platform.machine()})"

@@ -1,0 +1,54 @@
+"""The picture grid of a run: what a person must look at, as a GAN's losses say little."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from engines.network import PoseRegressor, SkeletonDrawer
+from engines.render import render, to_pixels
+from engines.skeleton import Skeleton
+from tracker.overlay import Overlay, draw
+from tracker.values import Frame, Landmarks, Result, Track
+from training.images import Batch, as_input
+from training.networks import Decoder
+
+_TILE = 128
+
+
+@torch.no_grad()
+def write_grid(
+    path: Path, nets: tuple[SkeletonDrawer, Decoder, PoseRegressor], skeleton: Skeleton, batch: Batch
+) -> None:
+    """A PNG with a column a picture: x, x', y = Φ(x), β(η(y)), x̂ = Ψ(β(η(y)), x'), the landmarks on x."""
+    drawer, decoder, regressor = nets
+    target = as_input(batch.image)
+    drawn = drawer(target)
+    points = regressor(drawn)
+    edges = torch.tensor(skeleton.edges, device=target.device)
+    clean = render(points, edges, target.shape[-1])
+    redrawn = decoder(clean, as_input(batch.other))
+    rows = [_tiles(each) for each in (target, as_input(batch.other), drawn, clean, redrawn)]
+    pixels = to_pixels(points, _TILE).cpu().numpy()
+    rows.append([_annotated(image, xy, skeleton) for image, xy in zip(rows[0], pixels, strict=True)])
+    grid = np.vstack([np.hstack(row) for row in rows])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), cv2.cvtColor(grid, cv2.COLOR_RGB2BGR))
+
+
+def _tiles(images: Tensor) -> list[np.ndarray]:
+    """Images ``(B, 1 or 3, S, S)`` in [-1, 1] as RGB tiles."""
+    pixels = ((images.float().clamp(-1, 1) + 1) * 127.5).expand(-1, 3, -1, -1)
+    arrays = pixels.permute(0, 2, 3, 1).round().byte().cpu().numpy()
+    return [cv2.resize(each, (_TILE, _TILE), interpolation=cv2.INTER_LINEAR) for each in arrays]
+
+
+def _annotated(image: np.ndarray, xy: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """A copy of a tile with landmarks ``(K, 2)`` in its pixels."""
+    box = np.concatenate([xy.min(0), xy.max(0)])
+    track = Track(1, box, Landmarks(xy, xy, np.ones(len(xy), np.float32)), 1.0)
+    return draw(Result(Frame(image, 0, 0.0, 0), (track,), skeleton), Overlay(("edges",)))

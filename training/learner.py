@@ -1,0 +1,238 @@
+"""Everything that training changes: the nets, their optimisers, the image pool; and one step of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from engines.network import PoseRegressor, SkeletonDrawer, initialise, move
+from engines.render import render
+from engines.skeleton import Skeleton
+from training import losses
+from training.augment import warp_like_jitter
+from training.config import TrainConfig
+from training.images import Batch, as_input
+from training.networks import Decoder, Discriminator
+from training.perceptual import PerceptualLoss
+from training.regressor import autocast, points_of
+
+_BETAS = (0.5, 0.999)
+_LARGEST_NORM = 1.0  # of the gradients of one optimiser
+
+
+class Learner:
+    """Φ, Ψ, η and D_Y as they learn. ``state_dict`` holds all of it, for checkpoints."""
+
+    def __init__(
+        self, config: TrainConfig, skeleton: Skeleton, perceptual: PerceptualLoss, device: torch.device
+    ) -> None:
+        torch.manual_seed(config.seed)
+        size, width = config.network.input_size, config.network.width
+        self.config, self.skeleton, self.device = config, skeleton, device
+        self.edges = torch.tensor(skeleton.edges, device=device)
+        self.mirror = torch.from_numpy(skeleton.mirror).to(device)
+        self.drawer = self._new(SkeletonDrawer(width))
+        self.decoder = self._new(Decoder(width))
+        self.regressor = self._new(PoseRegressor(len(skeleton.joints), config.network))
+        self.discriminator = self._new(Discriminator(config.discriminator_width, size))
+        self.perceptual = perceptual.to(device)
+        self.averaged = AveragedModel(
+            nn.ModuleList([self.drawer, self.decoder, self.regressor]),
+            multi_avg_fn=get_ema_multi_avg_fn(config.ema),
+            use_buffers=True,
+        )
+        self.pool = ImagePool(config.pool, size, device)
+        self.optimisers = {
+            "generator": torch.optim.Adam(
+                [*self.drawer.parameters(), *self.decoder.parameters()], config.lr, betas=_BETAS
+            ),
+            "discriminator": torch.optim.Adam(self.discriminator.parameters(), config.lr, betas=_BETAS),
+            "regressor": torch.optim.Adam(self.regressor.parameters(), config.lr, betas=_BETAS),
+        }
+        self.warm_start = torch.optim.Adam(self.drawer.parameters(), config.warm_start_lr)
+
+    def _new(self, network: nn.Module) -> Any:
+        initialise(network)
+        move(network, self.device)
+        return network
+
+    @property
+    def averaged_nets(self) -> tuple[SkeletonDrawer, Decoder, PoseRegressor]:
+        """Φ, Ψ and η, averaged over steps and in evaluation mode: for looking, measuring and shipping."""
+        averaged: Any = self.averaged.module.eval()
+        return averaged[0], averaged[1], averaged[2]
+
+    def _parts(self) -> dict[str, Any]:
+        return {
+            "drawer": self.drawer,
+            "decoder": self.decoder,
+            "regressor": self.regressor,
+            "discriminator": self.discriminator,
+            "averaged": self.averaged,
+            "pool": self.pool,
+            "warm_start": self.warm_start,
+            **{f"{name}_optimiser": each for name, each in self.optimisers.items()},
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, optimisers, averages, pool and running means."""
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
+        return {**parts, "perceptual_running": self.perceptual.running}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse; raises ``KeyError``, ``ValueError`` or ``RuntimeError`` when it does not fit."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+        self.perceptual.running.copy_(state["perceptual_running"])
+
+    def warm_step(self, batch: Batch, poses: Tensor) -> dict[str, Tensor]:
+        """Φ alone: draw ``poses`` ``(B, K, 2)``, the mean pose as each crop of the batch sees it."""
+        with autocast(self.device):
+            drawn = self.drawer(as_input(batch.image))
+        loss = F.mse_loss(drawn.float(), render(poses, self.edges, drawn.shape[-1]))
+        _descend(self.warm_start, loss)
+        self.averaged.update_parameters(self.averaged_sources)
+        return {"warm_start": loss.detach()}
+
+    @property
+    def averaged_sources(self) -> nn.ModuleList:
+        """What ``averaged`` is the average of."""
+        return nn.ModuleList([self.drawer, self.decoder, self.regressor])
+
+    def step(self, number: int, batch: Batch, poses: Tensor) -> dict[str, Tensor]:
+        """One step on pictures and unpaired placed ``poses`` ``(B, K, 2)``; the losses, detached.
+
+        The order is KeypointGAN's: Φ and Ψ against D and η as they are, then D, then η on a forward
+        pass of its own.
+        """
+        config = self.config
+        generator = torch.Generator().manual_seed(hash((config.seed, number)) % 2**63)
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = config.lr * learning_rate_factor(number, config)
+        target, appearance = as_input(batch.image), as_input(batch.other)
+        real = render(poses, self.edges, target.shape[-1])
+
+        # Φ and Ψ.
+        with autocast(self.device), _frozen(self.discriminator, self.regressor):
+            drawn = self.drawer(torch.cat([target, as_input(batch.view)]))
+            points, view_points = points_of(self.regressor.logits(drawn)).chunk(2)
+            answers = self.discriminator(self._augmented(drawn, generator))
+            clean = render(points, self.edges, target.shape[-1])
+            redrawn = self.decoder(clean, appearance)
+            reconstruction = self.perceptual(redrawn, target)
+        adversarial = losses.adversarial(answers, real=True)
+        equivariance = losses.equivariance(
+            points, batch.maps, view_points, batch.view_maps, batch.mirrored, self.mirror
+        )
+        framing = losses.framing(points, batch.maps, batch.boxes, batch.trusted)
+        ramp = min(1.0, max(0.0, number / max(1, config.equivariance_from) - 1))
+        _descend(
+            self.optimisers["generator"],
+            config.adversarial * adversarial
+            + config.reconstruction * reconstruction
+            + ramp * config.equivariance * equivariance
+            + config.framing * framing,
+        )
+
+        # D_Y.
+        drawn = drawn.detach().float()
+        fake = self.pool.swap(drawn[torch.randperm(len(drawn), generator=generator)[: len(real)]], generator)
+        with autocast(self.device):
+            both = self.discriminator(self._augmented(torch.cat([real, fake]), generator))
+        on_real, on_fake = zip(*(answer.chunk(2) for answer in both), strict=True)
+        discrimination = (losses.adversarial(on_real, True) + losses.adversarial(on_fake, False)) / 2
+        _descend(self.optimisers["discriminator"], discrimination)
+
+        # η.
+        seen = drawn[: len(real)]
+        with autocast(self.device):
+            read, seen_points = points_of(self.regressor.logits(torch.cat([real, seen]))).chunk(2)
+        reading = F.mse_loss(read, poses)
+        cycle = F.mse_loss(render(seen_points, self.edges, target.shape[-1]), seen)
+        _descend(self.optimisers["regressor"], 0.9 * reading + 0.1 * cycle)
+
+        self.averaged.update_parameters(self.averaged_sources)
+        return {
+            "adversarial": adversarial.detach(),
+            "reconstruction": reconstruction.detach(),
+            "equivariance": equivariance.detach(),
+            "framing": framing.detach(),
+            "discrimination": discrimination.detach(),
+            "reading": reading.detach(),
+            "cycle": cycle.detach(),
+        }
+
+    def _augmented(self, drawn: Tensor, generator: torch.Generator) -> Tensor:
+        """The same random shifts and sizes for real and fake: D cannot learn the few poses by heart."""
+        return warp_like_jitter(drawn, self.config.d_augment, generator, fill=-1)
+
+
+class ImagePool:
+    """Earlier fakes, so that D does not forget them: half of what goes in comes out as an older one."""
+
+    def __init__(self, capacity: int, size: int, device: torch.device) -> None:
+        self._images = torch.zeros(capacity, 1, size, size, device=device)
+        self._filled = 0
+
+    def swap(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """``images`` ``(B, 1, S, S)``, some of them exchanged for stored ones."""
+        images = images.clone()
+        for index in range(len(images)):
+            if self._filled < len(self._images):
+                self._images[self._filled] = images[index]
+                self._filled += 1
+            elif torch.rand((), generator=generator) < 0.5:
+                slot = torch.randint(len(self._images), (), generator=generator)
+                stored = self._images[slot].clone()
+                self._images[slot] = images[index]
+                images[index] = stored
+        return images
+
+    def state_dict(self) -> dict[str, Any]:
+        """The stored images."""
+        return {"images": self._images, "filled": self._filled}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse."""
+        self._images.copy_(state["images"])
+        self._filled = state["filled"]
+
+
+def learning_rate_factor(number: int, config: TrainConfig) -> float:
+    """1 for the first ``lr_decay_from`` of the steps, then a cosine down to a fiftieth."""
+    done = (number / config.steps - config.lr_decay_from) / (1 - config.lr_decay_from)
+    return 0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, done))))
+
+
+class _frozen:
+    """Within it, gradients pass through the networks but none is kept for their weights."""
+
+    def __init__(self, *networks: nn.Module) -> None:
+        self._networks = networks
+
+    def _parameters(self) -> Iterator[nn.Parameter]:
+        return (each for network in self._networks for each in network.parameters())
+
+    def __enter__(self) -> None:
+        for parameter in self._parameters():
+            parameter.requires_grad_(False)
+
+    def __exit__(self, *exception: object) -> None:
+        for parameter in self._parameters():
+            parameter.requires_grad_(True)
+
+
+def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
+    """One step down a loss, the gradient's norm clipped; nothing is stepped on a loss that is not finite."""
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    parameters = [each for group in optimiser.param_groups for each in group["params"]]
+    nn.utils.clip_grad_norm_(parameters, _LARGEST_NORM)
+    optimiser.step()

@@ -1,0 +1,80 @@
+"""Nets that do not ship: decoder Ψ and discriminator D_Y (KeypointGAN, supplement figures 8 and 10)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from engines.network import Encoder, conv_block, upsample
+
+
+class Decoder(nn.Module):
+    """Ψ: skeleton image ``(B, 1, S, S)`` and appearance ``(B, 3, S, S)`` → image ``(B, 3, S, S)``.
+
+    Two encoders that share nothing, their codes concatenated (skeleton first), no skips: what is
+    drawn must pass through the skeleton image. Linear output.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.skeleton = Encoder(1, 8 * width, width)
+        self.appearance = Encoder(3, 8 * width, width)
+        channels = [16 * width, 8 * width, 4 * width, 2 * width]
+        self.levels = nn.ModuleList(
+            nn.Sequential(conv_block(inputs, outputs, 3), conv_block(outputs, outputs, 3))
+            for inputs, outputs in pairwise(channels)
+        )
+        self.output = nn.Sequential(conv_block(2 * width, width, 3), nn.Conv2d(width, 3, 3, padding=1))
+
+    def forward(self, skeleton_image: Tensor, appearance: Tensor) -> Tensor:
+        """See the class."""
+        image = torch.cat([self.skeleton(skeleton_image)[-1], self.appearance(appearance)[-1]], 1)
+        for level in self.levels:
+            image = upsample(level(image))
+        return self.output(image)
+
+
+class PatchDiscriminator(nn.Module):
+    """Real or drawn, patch by patch; no norm in the first and last layer, as in the authors' code."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(1, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+        for level, stride in enumerate((2, 2, 1)):
+            channels = width << level
+            layers += [
+                nn.Conv2d(channels, 2 * channels, 4, stride, 1),
+                nn.InstanceNorm2d(2 * channels),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, 1))
+
+    def forward(self, image: Tensor) -> Tensor:
+        """``(B, 1, S, S)`` → one number a patch."""
+        return self.layers(image)
+
+
+class Discriminator(nn.Module):
+    """D_Y: three independent patch discriminators, at full, half and quarter size where large enough."""
+
+    def __init__(self, width: int, input_size: int) -> None:
+        super().__init__()
+        # Below 32 px the stack of strides leaves nothing of the picture.
+        self.reductions = [reduction for reduction in (1, 2, 4) if input_size // reduction >= 32]
+        self.scales = nn.ModuleList(PatchDiscriminator(width) for _ in self.reductions)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """``(B, 1, S, S)`` → the answer of each scale."""
+        answers = []
+        for reduction, scale in zip(self.reductions, self.scales, strict=True):
+            size = image.shape[-1] // reduction
+            smaller = (
+                image
+                if reduction == 1
+                else F.interpolate(image, size=(size, size), mode="bilinear", align_corners=False)
+            )
+            answers.append(scale(smaller))
+        return answers
