@@ -15,8 +15,9 @@ from engines.render import to_pixels
 from engines.skeleton import SKELETONS
 from training.augment import jittered_boxes
 from training.config import Jitter, TrainConfig
-from training.evaluate import normalised_errors, read_picture
+from training.evaluate import normalised_errors
 from training.images import as_input
+from training.index import load_arrays, read_picture
 
 NEAR_PERCENT = 10.0  # of the subject's unit of length
 # Crops that see the subject well, and ever worse, up to not at all: a score must tell them apart.
@@ -34,8 +35,8 @@ def calibrate(network: LandmarkNet, config: TrainConfig, images: Path, labels: P
 
     ``labels``: an npz with ``name`` and ``pts``; ``images``: the folder of those pictures.
     """
-    with np.load(labels, allow_pickle=False) as stored:
-        names, truth = stored["name"], stored["pts"].astype(np.float32)
+    arrays = load_arrays(labels, "name", "pts")
+    names, truth = arrays["name"], arrays["pts"].astype(np.float32)
     skeleton, size = SKELETONS[config.skeleton], config.network.input_size
     rng = np.random.default_rng(0)
     pictures = [read_picture(images / str(name)) for name in names]

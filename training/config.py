@@ -36,7 +36,7 @@ class TrainConfig:
     regressor_batch: int = 64
     regressor_lr: float = 1e-3
     # Φ alone, towards the mean pose moved as its crop is: where eyes and brows first come to lie.
-    warm_start_steps: int = 300
+    warm_start_steps: int = 1000
     warm_start_lr: float = 1e-3
 
     steps: int = 40_000
@@ -49,8 +49,8 @@ class TrainConfig:
     reconstruction: float = 10.0
     # Not in the paper: registration that neither D nor the reconstruction provides.
     equivariance: float = 10.0
-    framing: float = 3.0
-    equivariance_from: int = 500  # ramped up to full over as many steps again
+    framing: float = 50.0
+    equivariance_from: int = 100  # ramped up to full over as many steps again
 
     jitter: Jitter = field(default_factory=Jitter)
     # The estimated box of a crop is itself off by about this much: the prior must stray as far.

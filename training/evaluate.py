@@ -13,6 +13,7 @@ from engines import crop
 from engines.engine import Engine
 from engines.skeleton import CAT_HEAD, FACE68, Skeleton
 from tracker.locate import make_detector
+from training.index import load_arrays, read_picture
 
 CROPS = ("truth", "detector")
 _LIMIT = 10.0  # percent: failure rate and area under the curve are taken there
@@ -44,12 +45,7 @@ def load_labelled(folder: Path, skeleton: Skeleton) -> list[LabelledSet]:
 
 
 def _load(folder: Path, skeleton: Skeleton) -> LabelledSet:
-    with np.load(folder / "index.npz", allow_pickle=False) as stored:
-        index = {key: stored[key] for key in stored.files}
-    if missing := {"name", "pts"} - index.keys():
-        raise ValueError(
-            f"{folder / 'index.npz'}: no array {', '.join(sorted(missing))}: these are no labelled pictures"
-        )
+    index = load_arrays(folder / "index.npz", "name", "pts")
     points, names = index["pts"].astype(np.float32), index["name"]
     if points.shape != (len(names), len(skeleton.joints), 2):
         raise ValueError(
@@ -60,14 +56,6 @@ def _load(folder: Path, skeleton: Skeleton) -> LabelledSet:
     several = len(np.unique(subset)) > 1
     groups = np.array([f"{folder.name}/{each}" if several else folder.name for each in subset])
     return LabelledSet([read_picture(folder / "images" / str(name)) for name in names], points, groups)
-
-
-def read_picture(path: Path) -> np.ndarray:
-    """A picture as RGB. Raises ``ValueError`` when it is missing or none."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if image is None:
-        raise ValueError(f"{path} is missing or no picture")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def predict(engine: Engine, images: list[np.ndarray], boxes: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from torch import Tensor
 from engines import crop
 from training.augment import ThinPlateWarps, crop_maps, hide_blocks, jittered_boxes, random_colours
 from training.config import TrainConfig
+from training.index import load_arrays, read_picture
 
 _SAME_PICTURE_BITS = 4  # of 256: frames closer than this by difference hash say nothing about motion
 _HELD_OUT = 20  # one identity in so many is kept for the label-free score
@@ -70,21 +71,10 @@ def load_set(folder: Path, held_out: bool) -> StoredSet:
 
     Raises ``ValueError`` when the folder has no readable index or picture.
     """
-    index_file = folder / "index.npz"
-    if not index_file.is_file():
-        raise ValueError(f"{folder} has no index.npz: give a folder of folders with images/ and index.npz")
-    with np.load(index_file, allow_pickle=False) as stored:
-        index = {key: stored[key] for key in stored.files}
-    if missing := {"name", "box"} - index.keys():
-        raise ValueError(f"{index_file}: no array {', '.join(sorted(missing))}")
+    index = load_arrays(folder / "index.npz", "name", "box")
     identity = index.get("identity", index["name"])
     keep = np.array([_is_held_out(str(each)) for each in identity]) == held_out
-    images = []
-    for name in index["name"][keep]:
-        image = cv2.imread(str(folder / "images" / str(name)), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ValueError(f"{folder / 'images' / str(name)} is missing or no picture")
-        images.append(cv2.cvtColor(image, cv2.COLOR_BGR2RGB))
+    images = [read_picture(folder / "images" / str(name)) for name in index["name"][keep]]
     video = index["video"][keep] if "video" in index else np.full(keep.sum(), "")
     stills = [np.array([number]) for number in np.flatnonzero(video == "")]
     clips = [np.flatnonzero(video == each) for each in np.unique(video) if each != ""]

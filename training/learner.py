@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class Learner:
         self.perceptual = perceptual.to(device)
         self.averaged = AveragedModel(
             nn.ModuleList([self.drawer, self.decoder, self.regressor]),
-            multi_avg_fn=get_ema_multi_avg_fn(config.ema),
+            multi_avg_fn=_average(config.ema),
             use_buffers=True,
         )
         self.pool = ImagePool(config.pool, size, device)
@@ -203,6 +203,16 @@ class ImagePool:
         """The inverse."""
         self._images.copy_(state["images"])
         self._filled = state["filled"]
+
+
+def _average(decay: float) -> Callable[[Any, Any, Any], None]:
+    """Exponential average whose memory grows with the run: the random start is soon forgotten."""
+
+    def update(averaged: Any, current: Any, count: Tensor) -> None:
+        here = min(decay, (1 + int(count)) / (10 + int(count)))
+        get_ema_multi_avg_fn(here)(averaged, current, count)
+
+    return update
 
 
 def learning_rate_factor(number: int, config: TrainConfig) -> float:

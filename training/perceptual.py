@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from training.index import load_arrays
 
 
 class SqueezeNet(nn.Module):
@@ -140,8 +142,7 @@ def open_perceptual(path: Path | None) -> PerceptualLoss:
         path = cached[0]
     try:
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as stored:
-                weights = {name: torch.from_numpy(stored[name]) for name in stored.files}
+            weights = {name: torch.from_numpy(value) for name, value in load_arrays(path).items()}
         else:
             weights = torch.load(path, map_location="cpu", weights_only=True)
         if "conv1.weight" in weights:
@@ -149,9 +150,18 @@ def open_perceptual(path: Path | None) -> PerceptualLoss:
         if "features.3.squeeze.weight" in weights:
             return PerceptualLoss(SqueezeNet(_from_torchvision(weights), torchvision=True))
         return PerceptualLoss(Vgg19(weights))
-    except (OSError, KeyError, ValueError, RuntimeError, AttributeError) as error:
+    except (
+        OSError,
+        EOFError,
+        pickle.UnpicklingError,
+        KeyError,
+        ValueError,
+        RuntimeError,
+        TypeError,
+    ) as error:
+        reason = " ".join(str(error).split())[:120]
         raise ValueError(
-            f"--perceptual {path.name}: not SqueezeNet 1.1 or VGG-19 weights ({error})"
+            f"--perceptual {path.name}: not SqueezeNet 1.1 or VGG-19 weights ({reason})"
         ) from error
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from engines.skeleton import Skeleton
 from training.augment import apply_maps, crop_maps, jittered_boxes
 from training.config import Jitter, TrainConfig
+from training.index import load_arrays
 
 
 class PosePrior:
@@ -56,9 +57,9 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
     files = sorted(folder.rglob("*.npz"))
     found = []
     for path in files:
-        with np.load(path, allow_pickle=False) as stored:
-            if "pts" in stored:
-                found.append(stored["pts"])
+        arrays = load_arrays(path)
+        if "pts" in arrays:
+            found.append(arrays["pts"])
     if not found:
         raise ValueError(f"no poses under {folder}: want *.npz files with an array pts (N, K, 2)")
     return PosePrior(np.concatenate(found), skeleton, config)

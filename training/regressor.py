@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,30 +13,48 @@ from torch.nn import functional as F
 
 from engines.network import PoseRegressor, initialise, move, soft_argmax
 from engines.render import render
-from engines.skeleton import Skeleton
+from engines.skeleton import SKELETONS
+from training import checkpoint
 from training.config import TrainConfig
 from training.poses import PosePrior
 
+_SAVE_EVERY = 1000
+_REPORT_EVERY = 250
+
 
 def pretrain(
+    path: Path,
     prior: PosePrior,
-    skeleton: Skeleton,
     config: TrainConfig,
     device: torch.device,
     report: Callable[[dict[str, float]], None],
-) -> PoseRegressor:
-    """A trained η; ``report`` gets its step and mean error, in percent of the crop's side, now and then."""
-    rng = np.random.default_rng(config.seed)
+    stopping: Callable[[], bool],
+) -> PoseRegressor | None:
+    """η₀ of a run, trained to its end; ``path`` is its checkpoint, from which it goes on if it is there.
+
+    ``report`` gets step and mean error, in percent of the crop's side, now and then. None when
+    ``stopping`` asked to stop before the end: then the checkpoint holds how far it came.
+    """
     torch.manual_seed(config.seed)
+    skeleton = SKELETONS[config.skeleton]
     regressor = PoseRegressor(len(skeleton.joints), config.network)
     initialise(regressor)
     move(regressor, device)
     edges = torch.tensor(skeleton.edges, device=device)
     optimiser = torch.optim.Adam(regressor.parameters(), config.regressor_lr, betas=(0.5, 0.999))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda step: 0.5 + 0.5 * math.cos(math.pi * min(1, step / config.regressor_steps))
-    )
-    for step in range(1, config.regressor_steps + 1):
+    step, stopped = 0, False
+    if path.exists():
+        stored = checkpoint.load(path, config, device)
+        regressor.load_state_dict(stored["regressor"])
+        optimiser.load_state_dict(stored["optimiser"])
+        step = stored["step"]
+    while step < config.regressor_steps and not stopped:
+        step += 1
+        for group in optimiser.param_groups:
+            group["lr"] = config.regressor_lr * (
+                0.5 + 0.5 * math.cos(math.pi * step / config.regressor_steps)
+            )
+        rng = np.random.default_rng([config.seed, step])
         poses = prior.sample(config.regressor_batch, rng).to(device)
         drawn = render(poses, edges, config.network.input_size)
         with autocast(device):
@@ -45,10 +64,14 @@ def pretrain(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(regressor.parameters(), 1.0)
         optimiser.step()
-        schedule.step()
-        if step % 250 == 0 or step == config.regressor_steps:
+        stopped = stopping()
+        ended = stopped or step == config.regressor_steps
+        if step % _REPORT_EVERY == 0 or ended:
             report({"regressor_step": step, "error_percent": reading_error(regressor, prior, edges, config)})
-    return regressor
+        if step % _SAVE_EVERY == 0 or ended:
+            state = {"regressor": regressor.state_dict(), "optimiser": optimiser.state_dict(), "step": step}
+            checkpoint.save(path, config, state)
+    return regressor if step == config.regressor_steps else None
 
 
 @torch.no_grad()

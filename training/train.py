@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.network import PoseRegressor
 from engines.skeleton import SKELETONS
 from training import checkpoint
 from training.augment import apply_maps
@@ -27,7 +26,7 @@ from training.grid import write_grid
 from training.images import Batch, Pictures
 from training.learner import Learner
 from training.perceptual import open_perceptual
-from training.poses import PosePrior, load_prior
+from training.poses import load_prior
 from training.regressor import pretrain
 from training.selection import label_free_score
 
@@ -84,14 +83,20 @@ def train(
     last = min(stop_at or config.steps, config.steps)
 
     with _interruptible() as interrupted:
-        learner.regressor.load_state_dict(_regressor(run, prior, config, device, log).state_dict())
+        regressor = pretrain(
+            run.out / "regressor.pt", prior, config, device, log.write, lambda: bool(interrupted)
+        )
+        if regressor is None:
+            log.say("interrupted; --resume goes on from there")
+            return False
+        learner.regressor.load_state_dict(regressor.state_dict())
         first = -config.warm_start_steps
         if (run.out / "checkpoint.pt").exists():
             stored = checkpoint.load(run.out / "checkpoint.pt", config, device)
             learner.load_state_dict(stored["learner"])
             first = stored["step"]
             log.say(f"resumed at step {first}")
-        saver = Saver(run.out / "checkpoint.pt", config, learner, log)
+        saver = Saver(run.out / "checkpoint.pt", config, learner, log, first)
         # Batches are numbered from the warm start on: a resumed run sees those that it has not seen.
         for number, batch in enumerate(pictures.batches(first + config.warm_start_steps), start=first + 1):
             if interrupted or number > last:
@@ -127,20 +132,6 @@ def train(
     return True
 
 
-def _regressor(
-    run: Run, prior: PosePrior, config: TrainConfig, device: torch.device, log: Log
-) -> PoseRegressor:
-    """η₀ of this run, trained now if it is not there yet."""
-    skeleton, path = SKELETONS[config.skeleton], run.out / "regressor.pt"
-    if path.exists():
-        regressor = PoseRegressor(len(skeleton.joints), config.network)
-        regressor.load_state_dict(checkpoint.load(path, config, device)["regressor"])
-        return regressor
-    regressor = pretrain(prior, skeleton, config, device, log.write)
-    checkpoint.save(path, config, {"regressor": regressor.state_dict()})
-    return regressor
-
-
 def _placed(pose: Tensor, batch: Batch) -> Tensor:
     """The mean pose ``(K, 2)`` on every picture's estimated box, as its crop sees it: ``(B, K, 2)``."""
     on_picture = pose * batch.boxes[:, None, 2:] + batch.boxes[:, None, :2]
@@ -150,11 +141,11 @@ def _placed(pose: Tensor, batch: Batch) -> Tensor:
 class Saver:
     """Logs losses, and saves every few minutes, but never a state that a broken loss led to."""
 
-    def __init__(self, path: Path, config: TrainConfig, learner: Learner, log: Log) -> None:
+    def __init__(self, path: Path, config: TrainConfig, learner: Learner, log: Log, step: int) -> None:
         self._path, self._config, self._learner, self._log = path, config, learner, log
         self._unlogged: list[dict[str, Tensor]] = []
         self._saved_s = self._logged_s = time.monotonic()
-        self.step = -config.warm_start_steps
+        self.step = step
 
     def after(self, number: int, losses: dict[str, Tensor]) -> None:
         """Take note of a step."""

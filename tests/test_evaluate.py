@@ -1,0 +1,125 @@
+"""The measures of a model, with engines whose error is known."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from faces import write_labelled
+
+from engines import Points, crop
+from engines.skeleton import FACE68
+from training.__main__ import main
+from training.evaluate import as_text, evaluate, load_labelled, normalised_errors
+
+
+class Knowing:
+    """An engine that has read the labels: it answers in the order of the pictures, ``off`` by a share."""
+
+    skeleton, input_size, crop_scale = FACE68, 64, 1.5
+    runtime, precision, describe = "fake", "fp32", "fake"
+
+    def __init__(self, truth, boxes, off=(0.0, 0.0)):
+        unit = np.linalg.norm(truth[:, 36] - truth[:, 45], axis=-1)
+        moved = truth + unit[:, None, None] * np.array(off)
+        self._answers = list(crop.to_crop(moved.astype(np.float32), boxes, 64))
+
+    def __call__(self, crops):
+        xy = np.stack([self._answers.pop(0) for _ in crops])
+        return Points(xy, np.ones(xy.shape[:2], np.float32), np.ones(len(xy), np.float32))
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def labelled(tmp_path):
+    parts = np.array(["left", "left", "right", "right", "right"])
+    return tmp_path / "five", write_labelled(tmp_path / "five", 5, subset=parts)
+
+
+def test_a_model_that_knows_the_answer_scores_zero(labelled):
+    folder, truth = labelled
+    measures = evaluate(Knowing(truth, crop.landmark_boxes(truth, 1.5)), "knowing", folder, "truth")
+    assert measures["nme"] == pytest.approx(0, abs=1e-3)
+    assert measures["auc10"] == pytest.approx(1, abs=1e-4)
+    assert (measures["n"], measures["fr10"], measures["not_found"]) == (5, 0, 0)
+    assert {name: each["n"] for name, each in measures["sets"].items()} == {"five/left": 2, "five/right": 3}
+    assert list(measures["per_joint"]) == list(FACE68.joints)
+
+
+def test_an_error_is_a_share_of_the_distance_of_the_outer_eye_corners(labelled):
+    folder, truth = labelled
+    engine = Knowing(truth, crop.landmark_boxes(truth, 1.5), off=(0.03, 0.04))
+    measures = evaluate(engine, "near", folder, "truth")
+    assert measures["nme"] == pytest.approx(5, abs=0.01)
+    assert measures["median"] == pytest.approx(5, abs=0.01)
+    assert measures["auc10"] == pytest.approx(0.5, abs=0.002)
+    far = evaluate(Knowing(truth, crop.landmark_boxes(truth, 1.5), off=(0.2, 0)), "far", folder, "truth")
+    assert (far["fr10"], far["auc10"]) == (100, 0)
+
+
+def test_normalised_errors_are_of_each_joint():
+    truth = np.zeros((1, 68, 2), np.float32)
+    truth[0, 45] = [50, 0]
+    found = truth.copy()
+    found[0, 8] = [3, 4]
+    errors = normalised_errors(found, truth, FACE68)
+    assert errors[0, 8] == pytest.approx(10)
+    assert errors.sum() == pytest.approx(10)
+
+
+def test_detector_crops_come_from_shifted_pictures_and_misses_are_counted(tmp_path):
+    # Nothing on grey pictures: every one is missed, and the whole picture is the crop.
+    truth = write_labelled(tmp_path / "grey", 3)
+    for path in (tmp_path / "grey" / "images").iterdir():
+        cv2.imwrite(str(path), np.full((96, 96, 3), 128, np.uint8))
+    whole = np.tile([47.5, 47.5, 96.0, 0.0], (3, 1))
+    measures = evaluate(Knowing(truth, whole), "blind", tmp_path / "grey", "detector")
+    assert measures["not_found"] == 3
+    # The truth moved with the pictures, and this engine did not: by up to 15 % of 96 px each way.
+    assert measures["nme"] > 10
+
+
+def test_several_sets_are_pooled_by_picture(tmp_path):
+    for name, count, seed in (("a", 2, 0), ("b", 4, 1)):
+        write_labelled(tmp_path / name, count, seed)
+    sets = load_labelled(tmp_path, FACE68)
+    truth = np.concatenate([each.points for each in sets])
+    measures = evaluate(Knowing(truth, crop.landmark_boxes(truth, 1.5)), "knowing", tmp_path, "truth")
+    assert measures["n"] == 6
+    assert {name: each["n"] for name, each in measures["sets"].items()} == {"a": 2, "b": 4}
+    table = as_text(measures).splitlines()
+    assert [line.split("|")[1].strip() for line in table[2:]] == ["a", "b", "all"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "complaint"),
+    [
+        ({"name": np.array(["000.png"])}, "no array pts"),
+        ({"name": np.array(["000.png"]), "pts": np.zeros((1, 9, 2))}, "do not fit 1 pictures of face68"),
+        ({"name": np.array(["000.png", "1.png"]), "pts": np.zeros((1, 68, 2))}, "not as many rows"),
+        ({"name": np.array(["none.png"]), "pts": np.zeros((1, 68, 2))}, "none.png is missing"),
+    ],
+)
+def test_data_that_do_not_fit_are_one_clear_line(tmp_path, columns, complaint):
+    np.savez(tmp_path / "index.npz", **columns)
+    with pytest.raises(ValueError, match=complaint):
+        load_labelled(tmp_path, FACE68)
+
+
+def test_the_command_prints_a_table_or_json(tmp_path, capsys):
+    from commands import write_model
+
+    model = write_model(tmp_path / "tiny.safetensors")
+    write_labelled(tmp_path / "set", 2)
+    table = tmp_path / "table.md"
+    assert main(["eval", str(model), str(tmp_path / "set"), "--json", "--markdown", str(table)]) == 0
+    measures = json.loads(capsys.readouterr().out)
+    assert {"model", "data", "crop", "n", "not_found", "nme", "median", "auc10", "fr10"} <= measures.keys()
+    assert (measures["model"], measures["data"], measures["crop"]) == ("tiny", "set", "truth")
+    assert "| set | 2 |" in table.read_text()
+    assert main(["eval", str(model), str(tmp_path / "nowhere")]) == 2
+    assert "no labelled pictures" in capsys.readouterr().err

@@ -1,0 +1,202 @@
+"""Whole runs, tiny ones: that they learn, can be stopped anywhere, and lose nothing."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from faces import TINY, tiny_config, write_data
+
+from engines import load_model, open_engine
+from engines.engine import Engine
+from training import checkpoint
+from training.__main__ import main
+from training.learner import ImagePool, Learner, learning_rate_factor
+from training.perceptual import PerceptualLoss
+from training.train import Run, TrainingStopped, train
+
+CPU = torch.device("cpu")
+
+
+class Pixels(torch.nn.Module):
+    """The cheapest perceptual network: none."""
+
+    def forward(self, image):
+        return [image]
+
+
+@pytest.fixture(autouse=True)
+def _cheap_perceptual(monkeypatch):
+    monkeypatch.setattr("training.train.open_perceptual", lambda path: PerceptualLoss(Pixels(), taps=1))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_data(tmp_path_factory.mktemp("faces"))
+
+
+@pytest.fixture(scope="module")
+def whole(data, tmp_path_factory):
+    """A run from its first step to its model file."""
+    out = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.train.open_perceptual", lambda path: PerceptualLoss(Pixels(), taps=1))
+        assert train(Run(data, out, None, "kptrack train face-lite"), tiny_config(), False, CPU)
+    return out
+
+
+def weights_of(out: Path):
+    return checkpoint.load(out / "checkpoint.pt", tiny_config(), CPU)["learner"]
+
+
+def test_a_run_ends_in_a_model_that_runs(whole):
+    model = load_model(whole / "model.safetensors")
+    assert model.skeleton.name == "face68"
+    assert model.card["command"] == "kptrack train face-lite"
+    assert "stills_train" in str(model.card["scores"])
+    engine: Engine = open_engine(model, "eager", "fp32")
+    points = engine(np.zeros((2, 32, 32, 3), np.uint8))
+    assert points.xy.shape == (2, 68, 2)
+
+
+def test_a_run_leaves_a_log_and_pictures_to_look_at(whole):
+    entries = [json.loads(line) for line in (whole / "log.jsonl").read_text().splitlines()]
+    named = set().union(*entries)
+    assert {"error_percent", "warm_start", "adversarial", "reconstruction", "score"} <= named
+    assert [path.name for path in (whole / "grids").iterdir()] == ["000000.png"]
+
+
+def test_every_net_learns(whole):
+    config = tiny_config()
+    fresh = Learner(
+        config, load_model(whole / "model.safetensors").skeleton, PerceptualLoss(Pixels(), 1), CPU
+    )
+    before, after = fresh.state_dict(), weights_of(whole)
+    for net in ("drawer", "decoder", "regressor", "discriminator"):
+        name = next(name for name in before[net] if name.endswith("weight"))
+        assert not torch.equal(before[net][name], after[net][name]), net
+
+
+def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, whole, tmp_path):
+    run = Run(data, tmp_path, None, "kptrack train face-lite")
+    assert train(run, tiny_config(), False, CPU, stop_at=3)
+    assert not (tmp_path / "model.safetensors").exists()
+    assert train(run, tiny_config(), True, CPU)
+    straight, resumed = weights_of(whole), weights_of(tmp_path)
+    for net in ("drawer", "discriminator", "averaged"):
+        for name, value in straight[net].items():
+            assert torch.allclose(value.float(), resumed[net][name].float(), atol=1e-5), (net, name)
+    assert torch.allclose(straight["pool"]["images"], resumed["pool"]["images"], atol=1e-4)
+
+
+def test_a_finished_run_can_be_resumed_without_harm(data, whole):
+    assert train(Run(data, whole, None, "kptrack train face-lite"), tiny_config(), True, CPU)
+    assert checkpoint.load(whole / "checkpoint.pt", tiny_config(), CPU)["step"] == 6
+
+
+def test_a_run_is_not_overwritten_unasked(data, whole):
+    with pytest.raises(ValueError, match="--resume goes on with it"):
+        train(Run(data, whole, None, ""), tiny_config(), False, CPU)
+
+
+def test_a_checkpoint_of_other_settings_is_refused_with_the_difference(data, whole):
+    with pytest.raises(ValueError, match=r"lr 0\.0003 there, 0\.001 here"):
+        train(Run(data, whole, None, ""), tiny_config("lr=1e-3"), True, CPU)
+
+
+def test_a_truncated_checkpoint_is_refused_in_one_line(data, whole, tmp_path):
+    for name in ("regressor.pt", "checkpoint.pt"):
+        (tmp_path / name).write_bytes((whole / name).read_bytes()[:-2000])
+        with pytest.raises(ValueError, match=f"{name} is damaged"):
+            train(Run(data, tmp_path, None, ""), tiny_config(), True, CPU)
+        (tmp_path / name).write_bytes((whole / name).read_bytes())
+
+
+def test_a_full_disk_costs_nothing_that_was_saved(whole, tmp_path, monkeypatch):
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save(path, tiny_config(), {"step": 1})
+
+    def full(contents, file):
+        file.write(b"some")
+        raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"could not be written .*; the one before it is kept"):
+        checkpoint.save(path, tiny_config(), {"step": 2})
+    assert checkpoint.load(path, tiny_config(), CPU)["step"] == 1
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(data, tmp_path, monkeypatch):
+    original = Learner.step
+
+    def broken(self, number, batch, poses):
+        losses = original(self, number, batch, poses)
+        return {**losses, "framing": torch.tensor(float("nan"))} if number == 4 else losses
+
+    monkeypatch.setattr(Learner, "step", broken)
+    run = Run(data, tmp_path, None, "")
+    train(run, tiny_config(), False, CPU, stop_at=2)
+    with pytest.raises(TrainingStopped, match="loss framing is not finite"):
+        train(run, tiny_config(), True, CPU)
+    assert checkpoint.load(tmp_path / "checkpoint.pt", tiny_config(), CPU)["step"] == 2
+
+
+def test_ctrl_c_saves_and_ends_with_130(data, tmp_path):
+    settings = [part for each in [*TINY, "regressor_steps=100000"] for part in ("--set", each)]
+    arguments = ["train", "face-lite", "--data", str(data), "--out", str(tmp_path), *settings]
+    program = (
+        "import sys, torch\n"
+        "from training import __main__, train\n"
+        "from training.perceptual import PerceptualLoss\n"
+        "train.open_perceptual = lambda path: PerceptualLoss(torch.nn.Identity())\n"
+        f"sys.exit(__main__.main({arguments!r}))"
+    )
+    root = Path(__file__).parent.parent
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, cwd=root
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "regressor_step" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130, rest
+    assert "--resume goes on from there" in rest
+    config = tiny_config("regressor_steps=100000")
+    assert checkpoint.load(tmp_path / "regressor.pt", config, CPU)["step"] >= 250
+
+
+def test_mistakes_on_the_command_line_are_one_line_and_2(data, tmp_path, capsys):
+    line = ["train", "face-lite", "--data", str(data), "--out", str(tmp_path / "run")]
+    for wrong, complaint in {
+        ("--set", "speed=9"): "no setting 'speed'",
+        ("--device", "tpu"): "is not auto, cpu or cuda:N",
+    }.items():
+        assert main([*line, *wrong]) == 2
+        assert complaint in capsys.readouterr().err
+    assert main([*line[:3], str(tmp_path / "nothing"), *line[4:]]) == 2
+    assert "no poses under" in capsys.readouterr().err
+
+
+def test_the_pool_gives_back_older_fakes_half_the_time():
+    pool, generator = ImagePool(8, 4, CPU), torch.Generator().manual_seed(0)
+    first = torch.zeros(8, 1, 4, 4)
+    assert torch.equal(pool.swap(first, generator), first)
+    later = torch.ones(200, 1, 4, 4)
+    returned = pool.swap(later, generator).mean((1, 2, 3))
+    assert (returned == 0).sum() == 8  # every old one came out once, in its time
+    assert torch.equal(later, torch.ones_like(later))
+
+
+def test_the_learning_rate_falls_at_the_end_only():
+    config = tiny_config("steps=100")
+    factors = [learning_rate_factor(step, config) for step in (1, 60, 80, 100)]
+    assert factors == pytest.approx([1, 1, 0.51, 0.02], abs=0.01)

@@ -1,0 +1,33 @@
+"""A folder of pictures: ``images/`` and ``index.npz``, whose arrays have a row a picture."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def load_arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
+    """The arrays of an npz file. Raises ``ValueError`` when it is damaged or lacks one that is ``wanted``."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays = {key: stored[key] for key in stored.files}
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is not there") from error
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{path} is damaged or no npz file: fetch it again") from error
+    if missing := set(wanted) - arrays.keys():
+        raise ValueError(f"{path}: no array {', '.join(sorted(missing))}")
+    if "name" in wanted and (short := [key for key in wanted if len(arrays[key]) != len(arrays["name"])]):
+        raise ValueError(f"{path}: {short[0]} has not as many rows as name")
+    return arrays
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """A picture ``(H, W, 3)`` uint8 RGB. Raises ``ValueError`` when it is missing or none."""
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError(f"{path} is missing or no picture")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
