@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -25,21 +27,28 @@ class CompiledEngine:
         self._device = choose_device(device)
         if self._device.type == "cpu" and not any(map(shutil.which, ("c++", "g++", "clang++"))):
             raise MissingCapability(
-                "runtime compile needs a C++ compiler: install g++, or use --runtime eager"
+                "runtime compile needs a C++ compiler: install g++, or use --runtime eager", lacks="compiler"
             )
         self.precision, reason = choose_precision(precision, self._device)
         self.describe = f"compile {self.precision} on {self._device} ({reason}; batch norm folded)"
         # One specialised program a batch size: a single dynamic one is slower at batch 1.
         network = prepare(model.network(), self._device, self.precision)
-        self._network = torch.compile(network, dynamic=False)
+        with _quiet():
+            self._network = torch.compile(network, dynamic=False)
         self(np.zeros((1, self.input_size, self.input_size, 3), np.uint8))
 
     def __call__(self, crops: np.ndarray) -> Points:
         """See ``Engine``."""
-        with warnings.catch_warnings():
-            # Inductor speaks of its own internals (TF32, deprecated calls); nothing a caller can act on.
-            warnings.simplefilter("ignore")
+        with _quiet():
             return run(self._network, crops, self._device)
 
     def close(self) -> None:
         """Nothing is held that the garbage collector does not free."""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Inductor speaks of its own internals (TF32, deprecated calls): nothing that a caller can act on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

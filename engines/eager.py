@@ -59,7 +59,8 @@ def choose_device(device: str) -> torch.device:
     if chosen.type not in ("cpu", "cuda"):
         raise ValueError(f"device {device!r} is not auto, cpu or cuda:N")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise MissingCapability(f"no device {device}: PyTorch sees {torch.cuda.device_count()} CUDA devices")
+        count = torch.cuda.device_count()
+        raise MissingCapability(f"no device {device}: PyTorch sees {count} CUDA devices", lacks="gpu")
     return chosen
 
 
@@ -69,9 +70,20 @@ def choose_precision(precision: str, device: torch.device) -> tuple[str, str]:
         return precision, "as asked"
     if device.type == "cuda":
         return "fp16", "a GPU"
-    if torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if _has_bf16():
         return "bf16", "the processor has bf16"
     return "fp32", "the processor has no bf16"
+
+
+def _has_bf16() -> bool:
+    """Whether the processor itself multiplies in bf16.
+
+    PyTorch's own check says yes to every AVX-512 processor; one without AVX512-BF16 imitates it at
+    half the speed of fp32.
+    """
+    if not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()):
+        return False
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", True))  # not named on ARM
 
 
 def prepare(network: LandmarkNet, device: torch.device, precision: str) -> LandmarkNet:
@@ -100,5 +112,6 @@ def run(
 ) -> Points:
     """One pass over crops ``(N, S, S, 3)`` uint8; the arrays that come back are the caller's."""
     with torch.inference_mode():
-        xy, score, subject = network(torch.from_numpy(np.ascontiguousarray(crops)).to(device))
+        # Writable, because PyTorch warns of what is not.
+        xy, score, subject = network(torch.from_numpy(np.require(crops, requirements=["C", "W"])).to(device))
         return Points(xy.cpu().numpy(), score.cpu().numpy(), subject.cpu().numpy())

@@ -31,7 +31,7 @@ class NetworkConfig:
         """Refuse sizes that three halvings or the heat maps do not divide."""
         if self.input_size % 8 or self.input_size < 32:
             raise ValueError(f"input_size {self.input_size} is not a multiple of 8 from 32 up")
-        if self.input_size // self.map_size not in (1, 2, 4, 8) or self.input_size % self.map_size:
+        if self.map_size < 1 or self.input_size not in [self.map_size << halvings for halvings in range(4)]:
             raise ValueError(f"map_size {self.map_size} is not input_size / 1, 2, 4 or 8")
         if self.width < 1:
             raise ValueError(f"width {self.width} is not positive")
@@ -151,6 +151,11 @@ def self_consistency(drawn: Tensor, points: Tensor, edges: Tensor) -> Tensor:
     return F.cosine_similarity(seen - seen.mean(1, keepdim=True), explained - explained.mean(1, keepdim=True))
 
 
+def picture(crops: Tensor, dtype: torch.dtype) -> Tensor:
+    """Crops ``(B, S, S, 3)`` uint8 as Φ takes them: ``(B, 3, S, S)`` in [-1, 1]."""
+    return crops.permute(0, 3, 1, 2).to(dtype) * (2 / 255) - 1
+
+
 class LandmarkNet(nn.Module):
     """η∘Φ with scores: what ships, what every engine runs.
 
@@ -173,8 +178,10 @@ class LandmarkNet(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Crops ``(B, S, S, 3)`` uint8 → pixels ``(B, K, 2)``, scores ``(B, K)`` and ``(B,)``, float32."""
-        dtype = self.drawer.output.weight.dtype
-        image = crops.permute(0, 3, 1, 2).to(dtype) * (2 / 255) - 1
+        return self.landmarks(picture(crops, self.drawer.output.weight.dtype))
+
+    def landmarks(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same of a ``picture``."""
         drawn = self.drawer(image)
         points, variance = soft_argmax(self.regressor.logits(drawn))
         agreement = self_consistency(drawn, points, self.edges)
@@ -182,7 +189,7 @@ class LandmarkNet(nn.Module):
         subject_bias, subject_slope = self.subject_calibration.float()
         score = torch.sigmoid(point_bias - point_slope * variance.log())
         subject = torch.sigmoid(subject_bias + subject_slope * agreement)
-        return to_pixels(points, crops.shape[1]), score, subject
+        return to_pixels(points, image.shape[-1]), score, subject
 
 
 def move(network: nn.Module, device: torch.device) -> None:
