@@ -61,6 +61,15 @@ class Channel(Generic[Item]):
             self._items.clear()
             self._changed.notify_all()
 
+    def poll(self) -> Item | None:
+        """The next item if there is one: for a taker that must not wait, such as a window."""
+        with self._changed:
+            if not self._items:
+                return None
+            item = self._items.popleft()
+            self._changed.notify_all()
+            return item
+
     def __iter__(self) -> Iterator[Item]:
         """Items as they come, until the channel has ended or was cut."""
         while True:

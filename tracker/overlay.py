@@ -37,19 +37,23 @@ _FAR = 30_000
 class Overlay:
     """What is drawn: ``parts``, any of ``PARTS``, on the frame or on black.
 
-    Joints below ``min_score`` are faded, those with score 0 are left out. Raises ``ValueError`` for
-    a part that is not known.
+    Joints below ``min_score`` are faded, those with score 0 are left out. ``scale`` makes dots, lines
+    and ids larger or smaller; at 1 they follow the size of the subject. Raises ``ValueError`` for a
+    part that is not known and a scale that is not above 0.
     """
 
     parts: tuple[str, ...] = ("points", "edges", "ids")
     black_background: bool = False
     min_score: float = 0.5
+    scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """Refuse parts that do not exist."""
+        """Refuse parts that do not exist and a size that is none."""
         for part in self.parts:
             if part not in PARTS:
                 raise ValueError(f"overlay {part!r} is not one of {', '.join(PARTS)}")
+        if not self.scale > 0:
+            raise ValueError(f"overlay scale {self.scale!r} is not above 0")
 
     @property
     def empty(self) -> bool:
@@ -77,7 +81,7 @@ def colour_of(track_id: int) -> tuple[int, int, int]:
 def _draw_track(image: np.ndarray, track: Track, skeleton: Skeleton, overlay: Overlay) -> None:
     colour = colour_of(track.id)
     low, high = track.box[:2], track.box[2:]
-    size = float((high - low).max())
+    size = min(float((high - low).max()) * overlay.scale, _FAR)
     thick = int(np.clip(round(size / 220), 1, 8))
     score = track.landmarks.score
     firm = score >= overlay.min_score

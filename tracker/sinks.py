@@ -43,6 +43,11 @@ class Sink(Protocol):
         ...
 
 
+def part_of(path: Path) -> Path:
+    """The name that a file bears until it is whole: ``clip.part.mp4`` for ``clip.mp4``."""
+    return path.with_suffix(f".part{path.suffix}")
+
+
 class PartFile:
     """Base of the sinks: a file that bears its name only once it is whole.
 
@@ -52,7 +57,7 @@ class PartFile:
     def __init__(self, path: str | Path) -> None:
         """Remember both names and make the folder. Raises ``SinkError``."""
         self.path = Path(path)
-        self.part = self.path.with_suffix(f".part{self.path.suffix}")
+        self.part = part_of(self.path)
         self.notes: list[str] = []
         self._open = True
         try:

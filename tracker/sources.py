@@ -19,7 +19,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
-from tracker.camera import CameraSource
+from tracker.camera import CameraRequest, CameraSource, camera_called
 from tracker.feed import Source, SourceError, is_url, shown_name
 from tracker.stills import PICTURES, FolderSource, StillSource
 from tracker.values import Frame
@@ -28,6 +28,12 @@ from tracker.values import Frame
 _MOST_READ_FAILURES = 50
 # A playlist whose pieces are missing or forbidden is otherwise asked again and again, for minutes.
 _LOCAL_OPTIONS = {"protocol_whitelist": "file", "max_reload": "1", "m3u8_hold_counters": "1"}
+# A gap in UDP is a few damaged pictures, not the end of the stream.
+_REMOTE_OPTIONS = {
+    "rtsp": {"rtsp_transport": "tcp"},
+    "rtsps": {"rtsp_transport": "tcp"},
+    "udp": {"overrun_nonfatal": "1"},
+}
 _UNSPECIFIED = 2  # AVCOL_SPC_UNSPECIFIED, which PyAV has no name for
 _TURNS = {90: cv2.ROTATE_90_CLOCKWISE, 180: cv2.ROTATE_180, 270: cv2.ROTATE_90_COUNTERCLOCKWISE}
 
@@ -38,18 +44,20 @@ def open_source(
     end_s: float | None = None,
     max_frames: int | None = None,
     timeout_s: float = 10.0,
+    camera: CameraRequest | None = None,
 ) -> Source:
-    """A source by its name: a video, a picture, a folder of pictures, a camera's index or a URL.
+    """A source by its name: a video, a picture, a folder of pictures, a camera's index or name, or a URL.
 
     ``start_s`` (inclusive) and ``end_s`` (exclusive) are on the source's clock; at most ``max_frames``
-    frames are given. A URL has ``timeout_s`` seconds to answer, and again for every read.
+    frames are given. A URL has ``timeout_s`` seconds to answer, and again for every read; ``camera`` is
+    what to ask of a camera.
 
     Raises ``SourceError`` for what cannot be read, ``MissingCapability`` for a camera that does not
     open, ``ValueError`` for limits that make no sense.
     """
     _check_limits(start_s, end_s, max_frames)
     if isinstance(spec, int) or (isinstance(spec, str) and spec.isdecimal() and not Path(spec).exists()):
-        return CameraSource(int(spec), max_frames, end_s)
+        return CameraSource(int(spec), max_frames, end_s, request=camera)
     if isinstance(spec, str) and is_url(spec):
         return StreamSource(spec, None, start_s, end_s, max_frames, timeout_s)
     if isinstance(spec, str) and spec.startswith("file://"):
@@ -61,7 +69,10 @@ def open_source(
         last = 10**9 if end_s is None else math.ceil(end_s * FolderSource.fps - 1e-6)
         return FolderSource(path, first, min(last, first + (max_frames or 10**9)))
     if not path.exists():
-        raise SourceError(f"{name}: no such file; check the name and the folder")
+        called = camera_called(str(spec))
+        if called is None:
+            raise SourceError(f"{name}: no such file or camera; check the name and the folder")
+        return CameraSource(called.index, max_frames, end_s, called.name, camera)
     if path.suffix.lower() in PICTURES:
         return StillSource(path)
     if not path.is_file():
@@ -87,8 +98,8 @@ def open_container(address: str, timeout_s: float | None = None) -> InputContain
     """
     if address.startswith("file:"):
         return av.open(address, options=_LOCAL_OPTIONS)
-    options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
-    return av.open(address, options=options, timeout=timeout_s)
+    scheme = address.partition("://")[0]
+    return av.open(address, options=_REMOTE_OPTIONS.get(scheme, {}), timeout=timeout_s)
 
 
 class StreamSource(Source):
@@ -124,7 +135,6 @@ class StreamSource(Source):
         self._stream = self._choose_stream()
         # No more threads than help: each holds pictures.
         self._stream.codec_context.thread_count = min(4, os.cpu_count() or 1)
-        self._stream.thread_type = "AUTO"
         self.time_base = self._stream.time_base or Fraction(1, 90_000)
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(rate) if rate else 25.0
@@ -132,6 +142,8 @@ class StreamSource(Source):
         self.begin_s = max(0.0, (container.start_time or 0) / av.time_base)
         duration_s = (container.duration or 0) / av.time_base
         self.live = self.path is None and not duration_s
+        # Threads by frames hold back as many pictures as there are threads, which a live one cannot wait for.
+        self._stream.thread_type = "SLICE" if self.live else "AUTO"
         self.frames = self._expected(duration_s)
         self._last_pts: int | None = None
         self._packets = 0

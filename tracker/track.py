@@ -27,31 +27,49 @@ class Tracker:
     def __init__(
         self, engine: Engine, settings: TrackerSettings | None = None, stopwatch: Stopwatch | None = None
     ) -> None:
-        self._engine = engine
-        self._settings = settings or TrackerSettings()
+        self.engine, self.settings = engine, settings or TrackerSettings()
         self._watch = stopwatch or Stopwatch()
-        detector = make_detector(self._settings.detector, engine.skeleton, engine.crop_scale)
-        self._locate = Locator(detector, engine.skeleton, engine.crop_scale, self._settings)
+        self._detector = make_detector(self.settings.detector, engine.skeleton, engine.crop_scale)
+        self._locate = self._locator()
         self._subjects: list[Subject] = []
         self._ids = count(1)
+
+    def change(self, engine: Engine, settings: TrackerSettings) -> None:
+        """Go on with another engine or other settings; raises as the constructor does, changing nothing.
+
+        Subjects stay and keep their ids. Those of another skeleton are lost, and their ids do not return.
+        """
+        old, before = self.engine, self.settings
+        # Loading a detector takes longer than a frame lasts, and a threshold is dragged frame by frame.
+        if engine is not old or settings.detector != before.detector:
+            self._detector = make_detector(settings.detector, engine.skeleton, engine.crop_scale)
+        self.engine, self.settings = engine, settings
+        self._locate = self._locator()
+        self._subjects = self._subjects[: settings.max_subjects] if engine.skeleton == old.skeleton else []
+        if settings.smooth != before.smooth:
+            for subject in self._subjects:
+                subject.smooth = self._smoother()
+
+    def _locator(self) -> Locator:
+        return Locator(self._detector, self.engine.skeleton, self.engine.crop_scale, self.settings)
 
     def step(self, frame: Frame) -> Result:
         """The subjects of the next frame, in the order of their ids."""
         with self._watch("locate"):
             boxes = self._locate(frame.image, self._subjects)
         with self._watch("cut"):
-            crops = cut(frame.image, boxes, self._engine.input_size)
+            crops = cut(frame.image, boxes, self.engine.input_size)
         with self._watch("infer"):
             found = self._infer(crops, boxes)
         with self._watch("match"):
-            self._match(distinct(found, self._settings.min_score), frame.time_s)
+            self._match(distinct(found, self.settings.min_score), frame.time_s)
         with self._watch("smooth"):
             tracks = tuple(_track(each, frame.time_s) for each in self._subjects if each.seen)
-        return Result(frame, tracks, self._engine.skeleton)
+        return Result(frame, tracks, self.engine.skeleton)
 
     def _infer(self, crops: np.ndarray, boxes: np.ndarray) -> Candidates:
-        points = self._engine(crops)
-        xy = to_frame(points.xy, boxes, self._engine.input_size)
+        points = self.engine(crops)
+        xy = to_frame(points.xy, boxes, self.engine.input_size)
         return Candidates(xy, points.score, points.subject_score, boxes)
 
     def _match(self, found: Candidates, time_s: float) -> None:
@@ -62,23 +80,25 @@ class Tracker:
         for row, column in assign(self._subjects, found):
             _update(self._subjects[row], found, column, time_s)
             free.remove(column)
-        patience_s = self._settings.patience_s
+        patience_s = self.settings.patience_s
         self._subjects = [each for each in self._subjects if time_s - each.seen_s <= patience_s]
-        room = self._settings.max_subjects - sum(subject.seen for subject in self._subjects)
+        room = self.settings.max_subjects - sum(subject.seen for subject in self._subjects)
         for column in sorted(free)[: max(0, room)]:
             self._subjects.append(self._welcome(found, column, time_s))
 
     def _welcome(self, found: Candidates, column: int, time_s: float) -> Subject:
-        smooth: Smoother = OneEuro() if self._settings.smooth == "one-euro" else unsmoothed
         return Subject(
             id=next(self._ids),
             xy=found.xy[column],
             score=found.score[column],
             subject_score=float(found.subject_score[column]),
             crop=found.crops[column],
-            smooth=smooth,
+            smooth=self._smoother(),
             seen_s=time_s,
         )
+
+    def _smoother(self) -> Smoother:
+        return OneEuro() if self.settings.smooth == "one-euro" else unsmoothed
 
 
 def _update(subject: Subject, found: Candidates, column: int, time_s: float) -> None:

@@ -84,3 +84,7 @@ class Result:
     frame: Frame
     tracks: tuple[Track, ...]
     skeleton: Skeleton
+
+
+# The skeleton of a result that no model made.
+NOBODY = Skeleton("none", (), (), ())
