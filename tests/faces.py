@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -59,7 +60,7 @@ def picture(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return image
 
 
-def write_labelled(folder: Path, count: int, seed: int = 0, **columns: np.ndarray) -> np.ndarray:
+def write_labelled(folder: Path, count: int, seed: int = 0, **columns: Any) -> np.ndarray:
     """``folder/index.npz`` and its pictures; the points ``(count, 68, 2)``."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True)
@@ -71,8 +72,7 @@ def write_labelled(folder: Path, count: int, seed: int = 0, **columns: np.ndarra
         cv2.imwrite(str(folder / "images" / name), picture(each, rng)[..., ::-1])
     low, high = points.min(1), points.max(1)
     box = np.concatenate([(low + high) / 2, (high - low).max(1, keepdims=True)], 1)
-    index = {"name": names, "box": box, "pts": points, **columns}
-    np.savez(folder / "index.npz", **index)
+    np.savez(folder / "index.npz", name=names, box=box, pts=points, **columns)
     return points
 
 

@@ -77,6 +77,9 @@ class TrainConfig:
 
 _FACE_SETS = {"ytf": 0.4, "videoframes": 0.15, "helen": 0.45}
 
+# The third is large, blurred and unlike any picture that a camera takes today.
+_CAT_SETS = {"asirra_unlab": 0.42, "breeds_unlab": 0.5, "asirra100_unlab_lowres": 0.08}
+
 PRESETS = {
     "face": TrainConfig(skeleton="face68", crop_scale=1.5, set_weights=_FACE_SETS),
     "face-lite": TrainConfig(
@@ -89,6 +92,19 @@ PRESETS = {
         lr=3e-4,
         discriminator_width=32,
         set_weights=_FACE_SETS,
+    ),
+    "cat": TrainConfig(skeleton="cat_head", crop_scale=1.4, set_weights=_CAT_SETS),
+    "cat-lite": TrainConfig(
+        skeleton="cat_head",
+        crop_scale=1.4,
+        network=NetworkConfig(input_size=64, width=16, map_size=16),
+        regressor_steps=3000,
+        regressor_batch=32,
+        steps=5000,
+        batch=16,
+        lr=3e-4,
+        discriminator_width=32,
+        set_weights=_CAT_SETS,
     ),
 }
 

@@ -71,7 +71,7 @@ def load_set(folder: Path, held_out: bool) -> StoredSet:
 
     Raises ``ValueError`` when the folder has no readable index or picture.
     """
-    index = load_arrays(folder / "index.npz", "name", "box")
+    index = load_arrays(folder / "index.npz", "name")
     identity = index.get("identity", index["name"])
     keep = np.array([_is_held_out(str(each)) for each in identity]) == held_out
     images = [read_picture(folder / "images" / str(name)) for name in index["name"][keep]]
@@ -80,9 +80,16 @@ def load_set(folder: Path, held_out: bool) -> StoredSet:
     clips = [np.flatnonzero(video == each) for each in np.unique(video) if each != ""]
     source = index["box_from"][keep] if "box_from" in index else np.full(keep.sum(), "haar")
     hashes = np.array([_difference_hash(image) for image in images]).reshape(len(images), 32)
-    return StoredSet(
-        folder.name, images, index["box"][keep].astype(np.float64), source == "haar", stills + clips, hashes
+    boxes = (
+        index["box"][keep].astype(np.float64) if "box" in index else np.array([_middle(x) for x in images])
     )
+    return StoredSet(folder.name, images, boxes.reshape(-1, 3), source == "haar", stills + clips, hashes)
+
+
+def _middle(image: np.ndarray) -> tuple[float, float, float]:
+    """The landmark box of a picture cut around its subject, which shows twice that box: stored sets do."""
+    height, width = image.shape[:2]
+    return (width - 1) / 2, (height - 1) / 2, max(height, width) / 2
 
 
 def _is_held_out(identity: str) -> bool:

@@ -15,13 +15,15 @@ from training.index import load_arrays
 
 
 class PosePrior:
-    """Poses ``(N, K, 2)`` relative to their own box: centre (0, 0), longer side 1."""
+    """Poses, each brought into its own box: centre (0, 0), longer side 1; and their mirror images."""
 
     def __init__(self, poses: np.ndarray, skeleton: Skeleton, config: TrainConfig) -> None:
         if poses.ndim != 3 or poses.shape[1:] != (len(skeleton.joints), 2):
             raise ValueError(
                 f"poses {poses.shape} do not fit {skeleton.name}: want (N, {len(skeleton.joints)}, 2)"
             )
+        low, high = poses.min(axis=1, keepdims=True), poses.max(axis=1, keepdims=True)
+        poses = (poses - (low + high) / 2) / (high - low).max(axis=2, keepdims=True)
         mirrored = poses[:, skeleton.mirror] * [-1, 1]
         self.poses = np.concatenate([poses, mirrored]).astype(np.float32)
         self._config = config
