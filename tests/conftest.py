@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import cv2
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Windows need no screen; a test of the real one sets another platform.
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 # Tests run beside each other and beside other work.
 cv2.setNumThreads(1)

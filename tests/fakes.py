@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -101,3 +102,34 @@ class ListSink(PartFile):
 
     def finish(self) -> None:
         self.part.write_text(str(self.indices))
+
+
+class FakeCamera(FakeSource):
+    """A live source that shows a bright disc in its left half, ``every_s`` apart."""
+
+    name = "fake camera"
+    width, height = 160, 120
+    live = True
+
+    def __init__(
+        self,
+        count: int | None = None,
+        before: Callable[[int], None] = lambda index: None,
+        every_s: float = 0.01,
+    ) -> None:
+        super().__init__(count, before)
+        self._every_s = every_s
+        self._image = disc_frame([(60, 60, 50)], size=(160, 120)).image
+        self.closed = False
+
+    def __iter__(self) -> Iterator[Frame]:
+        index = 0
+        while self.count is None or index < self.count:
+            time.sleep(self._every_s)
+            self._before(index)
+            yield Frame(self._image, index, index * self._every_s, index)
+            index += 1
+        self.ended = True
+
+    def close(self) -> None:
+        self.closed = True

@@ -10,6 +10,8 @@ from clips import write_clip
 from commands import command, write_model
 
 from engines import MissingCapability, load_model
+from engines.engine import PRECISIONS, RUNTIMES
+from engines.parity import ParityError
 from ui import bench
 from ui.failures import Exit
 
@@ -71,21 +73,36 @@ def test_a_clip_is_timed_stage_by_stage(capfd, model, tmp_path):
     assert "over 8 frames, 8 of them with a subject" in ended.out
 
 
-def test_what_cannot_run_is_a_row_with_its_reason(capfd, model, tmp_path, monkeypatch):
-    real = bench.open_engine
+def test_what_cannot_run_is_a_row_with_its_reason_in_a_word(capfd, model, tmp_path, monkeypatch):
+    real = bench.open_told
+    failures = {
+        "compile": MissingCapability("no compiler: install g++\nand more", lacks="compiler"),
+        "tensorrt": ParityError("refused: 3 px"),
+        "cudagraph": RuntimeError("CUDA out of memory. Tried to allocate"),
+    }
 
-    def limited(loaded, runtime, precision):
-        if runtime == "compile":
-            raise MissingCapability("no compiler: install g++\nand more")
-        return real(loaded, runtime, precision)
+    def limited(loaded, runtime, *rest):
+        if runtime in failures:
+            raise failures[runtime]
+        return real(loaded, runtime, *rest)
 
-    monkeypatch.setattr(bench, "open_engine", limited)
+    monkeypatch.setattr(bench, "open_told", limited)
     report = tmp_path / "b.json"
-    command(capfd, "bench", "--model", model, "--runtimes", "compile", "--batch", "1", "--json", report)
-    plain, compiled = json.loads(report.read_text())["rows"]
+    runtimes = ",".join(failures)
+    ended = command(
+        capfd, "bench", "--model", model, "--runtimes", runtimes, "--batch", "1", "--json", report
+    )
+    plain, *others = json.loads(report.read_text())["rows"]
     assert plain["skipped"] is None
-    assert compiled["skipped"] == "no compiler: install g++"
-    assert compiled["median_ms"] is None
+    assert [row["skipped"] for row in others] == ["compiler", "parity", "memory"]
+    assert all(row["median_ms"] is None for row in others)
+    assert "skipping compile auto: no compiler: install g++\n" in ended.err
+
+
+def test_help_names_every_runtime(capfd):
+    text = " ".join(command(capfd, "bench", "--help").out.split())
+    assert f"Any of {','.join(RUNTIMES)}." in text
+    assert f"Any of {','.join(PRECISIONS)}." in text
 
 
 def test_a_clip_that_cannot_be_read_ends_with_1(capfd, model, tmp_path):

@@ -98,6 +98,17 @@ def test_cut_throws_away_and_end_does_not():
         ended.put(2)
 
 
+def test_who_must_not_wait_polls():
+    channel = Channel[int](1, "drop_oldest")
+    assert channel.poll() is None
+    channel.put(1)
+    channel.put(2)
+    assert (channel.poll(), channel.poll(), channel.dropped) == (2, None, 1)
+    channel.put(3)
+    channel.end()
+    assert (channel.poll(), channel.poll()) == (3, None)
+
+
 def test_unknown_policies_and_sizes_are_refused():
     with pytest.raises(ValueError, match="policy 'newest' is not one of wait, drop_oldest"):
         Channel[int](1, "newest")

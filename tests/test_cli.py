@@ -26,7 +26,7 @@ def model(tmp_path_factory):
 def test_version_and_help_answer_without_pytorch():
     program = (
         "import sys; from ui.cli import run\n"
-        "assert run(['--version']) == 0 and run(['process', '--help']) == 0\n"
+        "assert run(['--version']) == run(['process', '--help']) == run(['live', '--help']) == 0\n"
         "loaded = {'torch', 'cv2', 'av', 'numpy', 'rich'} & set(sys.modules)\n"
         "assert not loaded, loaded"
     )
@@ -36,7 +36,11 @@ def test_version_and_help_answer_without_pytorch():
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["demo"], ["process"], ["bench"], ["models"], ["models", "list"], ["doctor"]]
+    "words",
+    [
+        *([], ["demo"], ["process"], ["live"], ["cameras"], ["bench"]),
+        *(["models"], ["models", "list"], ["doctor"]),
+    ],
 )
 def test_every_command_has_help(capfd, words):
     ended = command(capfd, *words, "--help")

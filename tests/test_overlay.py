@@ -110,6 +110,11 @@ def test_landmarks_outside_of_the_frame_do_no_harm(centre):
         assert draw(result_of(score, centre=centre), Overlay(parts=PARTS)).shape == (240, 320, 3)
 
 
+def test_a_subject_of_wild_size_does_no_harm():
+    for score in (0.3, 0.9):
+        assert draw(result_of(score, size=1e9), Overlay(parts=PARTS)).shape == (240, 320, 3)
+
+
 def test_a_tiny_frame():
     assert draw(result_of(frame=disc_frame([], size=(8, 8))), Overlay(parts=PARTS)).shape == (8, 8, 3)
 
@@ -117,3 +122,10 @@ def test_a_tiny_frame():
 def test_unknown_parts_are_refused():
     with pytest.raises(ValueError, match="overlay 'hats' is not one of points, edges, ids, boxes"):
         Overlay(parts=("hats",))
+
+
+def test_the_size_can_be_chosen():
+    counts = [changed(result_of(size=160), Overlay(scale=scale)).sum() for scale in (0.5, 1, 3)]
+    assert 1.2 * counts[0] < counts[1] < counts[2] / 1.5
+    with pytest.raises(ValueError, match="overlay scale 0 is not above 0"):
+        Overlay(scale=0)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fakes import FakeEngine, disc_frame
 
-from engines.skeleton import FACE68
+from engines.skeleton import FACE68, Skeleton
 from tracker import track
 from tracker.config import TrackerSettings
 from tracker.timing import Stopwatch
@@ -56,7 +58,7 @@ def test_one_that_moves_keeps_its_id_without_new_searches(tracker_of):
     assert run(tracker, paths) == [[1]] * 40
     last = tracker.step(disc_frame([(60 + 160, 80 + 40, 40)], 40)).tracks[0]
     assert last.landmarks.xy.mean(axis=0) == pytest.approx([220, 120], abs=2)
-    assert set(tracker._engine.calls) == {1}
+    assert set(tracker.engine.calls) == {1}
 
 
 def test_two_that_pass_each_other_keep_their_ids(tracker_of):
@@ -144,3 +146,35 @@ def test_a_real_face_is_followed_through_its_clip(shared_data):
     with open_source(shared_data / "videos" / "faces" / "liveportrait_d20.mp4", max_frames=20) as source:
         counts = [len(tracker.step(frame).tracks) for frame in source]
     assert counts == [1] * 20
+
+
+def test_engine_and_settings_change_on_the_way(tracker_of, monkeypatch):
+    tracker = tracker_of(detect_every=1)
+    two = [(60, 80, 40), (200, 80, 40)]
+    assert run(tracker, [two] * 3) == [[1, 2]] * 3
+    plain = tracker.settings
+    tracker.change(FakeEngine(), plain)
+    assert run(tracker, [two]) == [[1, 2]]
+    tracker.change(tracker.engine, replace(plain, max_subjects=1, smooth="one-euro"))
+    assert run(tracker, [two]) == [[1]]
+    tracker.change(tracker.engine, replace(plain, min_score=0.95))
+    assert run(tracker, [two]) == [[]]
+
+    class Other(FakeEngine):
+        skeleton = Skeleton("other", FACE68.joints, (), ())
+
+    tracker.change(Other(), plain)
+    (found,) = run(tracker, [two])
+    assert min(found) > 2
+    assert tracker.step(disc_frame(two)).skeleton.name == "other"
+
+    def unsuitable(*_):
+        raise ValueError("does not suit")
+
+    monkeypatch.setattr(track, "make_detector", unsuitable)
+    engine = tracker.engine
+    with pytest.raises(ValueError, match="does not suit"):
+        tracker.change(FakeEngine(), plain)
+    assert tracker.engine is engine
+    assert run(tracker, [two]) == [found]
+    tracker.change(engine, replace(plain, min_score=0.4))  # the same detector is not made again

@@ -6,17 +6,20 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
-from engines import Engine, Model, load_model, open_engine
+from engines import Engine, MissingCapability, Model, load_model
+from engines.buckets import out_of_memory
 from engines.crop import cut
+from engines.parity import ParityError
 from ui.demo import portrait
+from ui.engines import open_told
 from ui.failures import Exit, UsageError, usage
-from ui.machine import machine, versions
+from ui.machine import TENSORRT_PACKAGES, machine, versions
 from ui.stages import StageFigures, time_stages
 
 # The landmark box of the portrait: centre x, centre y, longer side, in its pixels.
@@ -34,7 +37,11 @@ _HEADINGS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One runtime, precision and batch size. Pixels are the crop's, against eager fp32."""
+    """One runtime, precision and batch size. Pixels are the crop's, against eager fp32.
+
+    ``build_s`` is the time from nothing to the first result; a TensorRT engine that was built before
+    is only loaded. ``skipped`` says in one word why there are no figures.
+    """
 
     runtime: str
     precision: str
@@ -72,31 +79,65 @@ def run_bench(
 ) -> Exit:
     """The whole command: measure, print the tables to stdout, write the files."""
     with usage():
-        loaded = load_model(model)
         sizes = [int(each) for each in batches.split(",")]
     if not sizes or min(sizes) < 1:
         raise UsageError(f"batch {batches!r} is not a list of numbers from 1 up")
+    figures = measure(model, runtimes.split(","), precisions.split(","), sizes, video)
+    print(figures.markdown)
+    if json_file is not None:
+        json_file.write_text(json.dumps(figures.found, indent=2) + "\n")
+    if markdown is not None:
+        markdown.write_text(figures.markdown + "\n")
+    return Exit.FINE
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What was measured: the rows, all of it as plain values, and the tables."""
+
+    rows: tuple[Row, ...]
+    found: dict[str, object]
+    markdown: str
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def measure(
+    model: str,
+    runtimes: Sequence[str],
+    precisions: Sequence[str],
+    batches: Sequence[int],
+    video: Path | None,
+    say: Callable[[str], None] = _say,
+) -> Figures:
+    """Time every combination, on crops of the portrait and of ``video``, and the stages of ``video``.
+
+    ``say`` is told what begins. Raises ``UsageError`` for a model or a name that is not there and
+    ``SourceError`` for a video that cannot be read.
+    """
+    with usage():
+        loaded = load_model(model)
     crops = portrait_crops(loaded)
     stages: StageFigures | None = None
     if video is not None:
-        _say(f"timing the stages of {video.name} …")
+        say(f"timing the stages of {video.name} …")
         stages = time_stages(loaded, video)
         crops = np.concatenate([crops, stages.crops])
-    rows = time_engines(loaded, runtimes.split(","), precisions.split(","), sizes, crops)
+    rows = time_engines(loaded, runtimes, precisions, batches, crops, say)
     found: dict[str, object] = {
         "machine": machine(),
-        "versions": {**versions(), "model": f"{loaded.name} sha256 {loaded.digest[:12]}"},
+        "versions": {
+            **versions(),
+            **versions(TENSORRT_PACKAGES),
+            "model": f"{loaded.name} sha256 {loaded.digest[:12]}",
+        },
         "rows": [asdict(row) for row in rows],
         "stages": [asdict(stage) for stage in stages.stages] if stages else [],
         "end_to_end_fps": stages.end_to_end_fps if stages else None,
     }
-    text = as_markdown(found, rows, stages)
-    print(text)
-    if json_file is not None:
-        json_file.write_text(json.dumps(found, indent=2) + "\n")
-    if markdown is not None:
-        markdown.write_text(text + "\n")
-    return Exit.FINE
+    return Figures(tuple(rows), found, as_markdown(found, rows, stages))
 
 
 def portrait_crops(model: Model) -> np.ndarray:
@@ -119,36 +160,37 @@ def time_engines(
     precisions: Sequence[str],
     batches: Sequence[int],
     crops: np.ndarray,
+    say: Callable[[str], None],
 ) -> list[Row]:
     """Rows for every combination, plain eager fp32 first.
 
     Of one batch size all engines take turns pass by pass, so that a machine that is busy for a
     while is busy for all of them.
     """
-    candidates = [_open(model, "eager", "fp32")]
+    candidates = [_open(model, "eager", "fp32", say)]
     for runtime in runtimes:
         for precision in precisions:
             if (runtime, precision) != ("eager", "fp32"):
-                candidates.append(_open(model, runtime, precision))
+                candidates.append(_open(model, runtime, precision, say))
     reference = candidates[0].engine
     assert reference is not None  # eager fp32 runs everywhere
     truth = _landmarks(reference, crops, len(crops))
-    rows = [row for batch in batches for row in _time_batch(candidates, batch, crops, truth)]
+    rows = [row for batch in batches for row in _time_batch(candidates, batch, crops, truth, say)]
     for candidate in candidates:
         if candidate.engine is not None:
             candidate.engine.close()
     return rows
 
 
-def _open(model: Model, runtime: str, precision: str) -> _Candidate:
-    _say(f"opening {runtime} {precision} …")
+def _open(model: Model, runtime: str, precision: str, say: Callable[[str], None]) -> _Candidate:
+    say(f"opening {runtime} {precision} …")
     candidate = _Candidate(runtime, precision)
     begin = time.perf_counter()
     try:
-        with usage():
-            candidate.engine = open_engine(model, runtime, precision)
+        candidate.engine = open_told(model, runtime, precision, "auto", say)
     except RuntimeError as error:  # a missing capability, or what PyTorch says of one
-        candidate.skipped = str(error).splitlines()[0]
+        candidate.skipped = _in_a_word(error)
+        say(f"skipping {runtime} {precision}: {str(error).splitlines()[0]}")
         return candidate
     candidate.open_s = time.perf_counter() - begin
     candidate.precision = candidate.engine.precision
@@ -156,7 +198,11 @@ def _open(model: Model, runtime: str, precision: str) -> _Candidate:
 
 
 def _time_batch(
-    candidates: Sequence[_Candidate], batch: int, crops: np.ndarray, truth: np.ndarray
+    candidates: Sequence[_Candidate],
+    batch: int,
+    crops: np.ndarray,
+    truth: np.ndarray,
+    say: Callable[[str], None],
 ) -> list[Row]:
     sample = np.resize(crops, (batch, *crops.shape[1:]))
     first_s: dict[int, float] = {}
@@ -165,18 +211,19 @@ def _time_batch(
     for index, candidate in enumerate(candidates):
         if candidate.engine is None:
             continue
-        _say(f"warming up {candidate.runtime} {candidate.precision}, batch {batch} …")
+        say(f"warming up {candidate.runtime} {candidate.precision}, batch {batch} …")
         try:
             first_s[index] = _pass_s(candidate.engine, sample)
         except RuntimeError as error:  # a precision that PyTorch lacks here
-            skipped[index] = str(error).splitlines()[0]
+            skipped[index] = _in_a_word(error)
+            say(f"skipping {candidate.runtime} {candidate.precision}: {str(error).splitlines()[0]}")
             continue
         for _ in range(_WARM_UP):
             candidate.engine(sample)
         found = _landmarks(candidate.engine, crops, batch)
         differences[index] = np.linalg.norm(found - truth, axis=-1)
     taken = _take_turns({index: candidates[index].engine for index in first_s}, sample)
-    base_ms = float(np.median(taken[0]))
+    base_ms = float(np.median(taken[0])) if 0 in taken else None
     rows = []
     for index, each in enumerate(candidates):
         if index in skipped:
@@ -193,12 +240,21 @@ def _time_batch(
                 p95_ms=round(p95, 3),
                 p99_ms=round(p99, 3),
                 fps=round(1000 * batch / median, 2),
-                ratio_to_eager=round(base_ms / median, 3),
+                ratio_to_eager=round(base_ms / median, 3) if base_ms else None,
                 px_mean=round(float(differences[index].mean()), 4),
                 px_max=round(float(differences[index].max()), 4),
             )
         )
     return rows
+
+
+def _in_a_word(error: RuntimeError) -> str:
+    """Why an engine does not run: what is missing, or what it failed at."""
+    if isinstance(error, MissingCapability):
+        return error.lacks
+    if isinstance(error, ParityError):
+        return "parity"
+    return "memory" if out_of_memory(error) else "failed"
 
 
 def _take_turns(engines: dict[int, Engine | None], sample: np.ndarray) -> dict[int, list[float]]:
@@ -269,7 +325,3 @@ def as_markdown(found: dict[str, object], rows: Sequence[Row], stages: StageFigu
 def _items(table: object) -> list[tuple[str, object]]:
     assert isinstance(table, dict)
     return [(name, value) for name, value in table.items() if value is not None]
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)

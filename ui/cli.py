@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from ui.failures import complain, usage
+from ui.failures import UsageError, complain, usage
 
 app = typer.Typer(
     name="kptrack",
@@ -28,11 +28,20 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List or show models.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
+engine_app = typer.Typer(help="Build, list or remove TensorRT engines.", no_args_is_help=True)
+app.add_typer(engine_app, name="engine")
 
 Model = Annotated[str, typer.Option(help="Name of a shipped model, or a model file.")]
-Runtime = Annotated[str, typer.Option(metavar="auto|eager|compile", help="How the network runs.")]
+Runtime = Annotated[
+    str, typer.Option(metavar="auto|tensorrt|cudagraph|compile|eager", help="How the network runs.")
+]
 Precision = Annotated[str, typer.Option(metavar="auto|fp32|bf16|fp16", help="Number format of the network.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda:N", help="Where the network runs.")]
+MinScore = Annotated[float, typer.Option(min=0, max=1, help="Subjects below it are not followed.")]
+MaxSubjects = Annotated[int, typer.Option(min=1, help="At most so many subjects at once.")]
+DetectEvery = Annotated[int, typer.Option(min=1, help="Frames between two searches for more subjects.")]
+Detector = Annotated[str, typer.Option(metavar="auto|haar|center", help="How subjects are found.")]
+Smooth = Annotated[str, typer.Option(metavar="one-euro|none", help="Smoothing over time.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]
 
 
@@ -111,15 +120,11 @@ def process(
     max_frames: Annotated[
         int | None, typer.Option(min=1, help="At most so many frames of each input.")
     ] = None,
-    min_score: Annotated[float, typer.Option(min=0, max=1, help="Subjects below it are not followed.")] = 0.5,
-    max_subjects: Annotated[int, typer.Option(min=1, help="At most so many subjects at once.")] = 4,
-    detect_every: Annotated[
-        int, typer.Option(min=1, help="Frames between two searches for more subjects.")
-    ] = 10,
-    detector: Annotated[
-        str, typer.Option(metavar="auto|haar|center", help="How subjects are found.")
-    ] = "auto",
-    smooth: Annotated[str, typer.Option(metavar="one-euro|none", help="Smoothing over time.")] = "one-euro",
+    min_score: MinScore = 0.5,
+    max_subjects: MaxSubjects = 4,
+    detect_every: DetectEvery = 10,
+    detector: Detector = "auto",
+    smooth: Smooth = "one-euro",
     video: Annotated[bool, typer.Option("--video/--no-video", help="Write the annotated video.")] = True,
     codec: Annotated[str, typer.Option(metavar="h264|hevc|h264_nvenc", help="Video codec.")] = "h264",
     preset: Annotated[str, typer.Option(help="Speed of the encoder: ultrafast to veryslow.")] = "superfast",
@@ -175,13 +180,103 @@ def process(
 
 
 @app.command()
+def live(
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="A camera's index or name, a URL, or a file, played at its own pace "
+            "[default: chosen in the window; camera 0 without one].",
+            show_default=False,
+        ),
+    ] = None,
+    model: Model = "face",
+    runtime: Runtime = "auto",
+    precision: Precision = "auto",
+    device: Device = "auto",
+    mirror: Annotated[bool, typer.Option("--mirror", help="Turn the picture as a mirror does.")] = False,
+    min_score: MinScore = 0.5,
+    max_subjects: MaxSubjects = 4,
+    detect_every: DetectEvery = 10,
+    detector: Detector = "auto",
+    smooth: Smooth = "one-euro",
+    camera_size: Annotated[
+        str | None, typer.Option(metavar="WIDTHxHEIGHT", help="Ask the camera for it [default: its own].")
+    ] = None,
+    camera_fps: Annotated[
+        float | None, typer.Option(min=1, help="Ask the camera for it [default: its own].")
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(metavar="FILE.mp4", help="Record the annotated picture.")
+    ] = None,
+    write_data: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Record landmarks: .parquet, .csv, .jsonl or .json.")
+    ] = None,
+    window: Annotated[bool, typer.Option("--window/--no-window", help="Open a window.")] = True,
+    duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="End after so long: 60s or 1:00.")
+    ] = None,
+) -> None:
+    """Overlay landmarks on a camera, a stream or a file as it plays.
+
+    Without a window, text goes to stderr and the final status to stdout, as one JSON object. A stream
+    that breaks off is opened again; a recording then goes on in out.2.mp4.
+    """
+    from tracker import TrackerSettings
+    from tracker.live import CameraRequest
+    from ui.jobs import parse_time
+    from ui.live import LiveOptions, parse_size
+
+    with usage():
+        options = LiveOptions(
+            model=model,
+            runtime=runtime,
+            precision=precision,
+            device=device,
+            settings=TrackerSettings(min_score, max_subjects, detect_every, detector, smooth),
+            camera=CameraRequest(parse_size(camera_size) if camera_size else None, camera_fps),
+            mirror=mirror,
+            record=record,
+            data=write_data,
+            duration_s=parse_time(duration) if duration else None,
+        )
+    if window:
+        from ui.app import run_window
+
+        raise typer.Exit(run_window(source, options))
+    from ui.headless import run_headless
+
+    raise typer.Exit(run_headless(source or "0", options))
+
+
+@app.command()
+def cameras(as_json: Json = False) -> None:
+    """List the cameras that are plugged in: index and name, either of which `live` takes."""
+    from tracker.camera import find_cameras
+
+    found = find_cameras()
+    if as_json:
+        print(json.dumps([{"index": each.index, "name": each.name} for each in found], indent=2))
+        return
+    for each in found:
+        print(f"{each.index}  {each.name}")
+    if not found:
+        print("no camera is plugged in", file=sys.stderr)
+
+
+@app.command()
 def bench(
     model: Model = "face",
-    runtimes: Annotated[str, typer.Option(help="Any of auto,eager,compile.")] = "auto,compile",
+    runtimes: Annotated[str, typer.Option(help="Any of auto,tensorrt,cudagraph,compile,eager.")] = (
+        "eager,compile,cudagraph,tensorrt"
+    ),
     precisions: Annotated[str, typer.Option(help="Any of auto,fp32,bf16,fp16.")] = "auto",
     batch: Annotated[str, typer.Option(help="Crops in one pass.")] = "1,8,64",
     video: Annotated[
         Path | None, typer.Option(help="Also time every stage of tracking this clip.", show_default=False)
+    ] = None,
+    live_clip: Annotated[
+        Path | None,
+        typer.Option("--live", help="Instead, play this clip as a live source.", show_default=False),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write the figures.")
@@ -191,8 +286,15 @@ def bench(
     """Measure the speed of a model on this machine.
 
     Every runtime, precision and batch size is compared with plain eager fp32, in time and in pixels;
-    with --video, every stage of tracking a clip is timed too.
+    with --video, every stage of tracking a clip is timed too. With --live, the clip is played at 720p and
+    30 frames a second, to see how many are processed and how old they are when they are shown.
     """
+    if live_clip is not None:
+        if video is not None:
+            raise UsageError("--video and --live exclude each other")
+        from ui.bench_live import run_bench_live
+
+        raise typer.Exit(run_bench_live(model, live_clip, json_file, markdown))
     from ui.bench import run_bench
 
     raise typer.Exit(run_bench(model, runtimes, precisions, batch, video, json_file, markdown))
@@ -244,6 +346,63 @@ def models_info(
     show_model(model, as_json)
 
 
+EngineModel = Annotated[
+    str, typer.Argument(metavar="MODEL", help="Name of a shipped model, a model file, or an engine's id.")
+]
+
+
+@engine_app.command("build")
+def engine_build(
+    model: Annotated[str, typer.Argument(help="Name of a shipped model, or a model file.")] = "face",
+    precision: Annotated[
+        str, typer.Option(metavar="fp32|bf16|fp16", help="Number format of the network.")
+    ] = "fp16",
+    batch: Annotated[
+        str, typer.Option(metavar="SMALLEST:OPTIMUM:LARGEST", help="Crops in one pass.")
+    ] = "1:8:64",
+    as_json: Json = False,
+) -> None:
+    """Build a TensorRT engine for this GPU, compare it with eager fp32, and keep it.
+
+    Exit codes: 0 fine, 1 failed, 4 no GPU or no TensorRT, 5 its landmarks are not those of eager fp32.
+    """
+    from ui.engines import build_engine
+
+    raise typer.Exit(build_engine(model, precision, batch, as_json))
+
+
+@engine_app.command("list")
+def engine_list(as_json: Json = False) -> None:
+    """List the engines that were built, and whether they run here."""
+    from ui.engines import list_engines
+
+    list_engines(as_json)
+
+
+@engine_app.command("info")
+def engine_info(model: EngineModel = "face", as_json: Json = False) -> None:
+    """Show a model's engines, and check that they are whole."""
+    from ui.engines import show_engines
+
+    raise typer.Exit(show_engines(model, as_json))
+
+
+@engine_app.command("remove")
+def engine_remove(model: EngineModel, as_json: Json = False) -> None:
+    """Remove a model's engines, or one."""
+    from ui.engines import remove_engines
+
+    remove_engines(model, as_json)
+
+
+@engine_app.command("clean")
+def engine_clean(as_json: Json = False) -> None:
+    """Remove engines that are damaged, or of other versions than those installed."""
+    from ui.engines import clean_engines
+
+    clean_engines(as_json)
+
+
 @app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what this installation has and lacks."""
@@ -270,4 +429,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the command."""
-    sys.exit(run())
+    code = run()
+    from ui.interrupt import leave
+
+    leave(code)

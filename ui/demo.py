@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from engines import MissingCapability
-from engines.skeleton import Skeleton
 from tracker import Frame, Overlay, Result, Source, VideoSettings, open_sink
+from tracker.values import NOBODY
 
 _FPS = 25
 _SECONDS = 6
@@ -101,7 +101,6 @@ def write_clip(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     sound = path.with_suffix(".part.wav")
     bare = Overlay(parts=())
-    nobody = Skeleton("none", (), (), ())
     try:
         write_melody(sound)
         with (
@@ -109,6 +108,6 @@ def write_clip(path: Path) -> None:
             open_sink(path, source, bare, VideoSettings(preset="veryfast")) as sink,
         ):
             for frame in source:
-                sink.write(Result(frame, (), nobody))
+                sink.write(Result(frame, (), NOBODY))
     finally:
         sound.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ _CHECKS = (
     ("video", "reading and writing video", True),
     ("qt", "the window of a later version", False),
     ("compiler", "--runtime compile", False),
+    ("tensorrt", "--runtime tensorrt", False),
 )
 _PATIENCE_S = 120
 
@@ -61,7 +62,7 @@ def _probe(name: str) -> tuple[bool, str]:
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     if not lines:
         return False, f"ended with code {done.returncode}"
-    return False, re.sub(r"^\w+Error: ", "", lines[-1].strip())
+    return False, re.sub(r"^[\w.]*(Error|MissingCapability): ", "", lines[-1].strip())
 
 
 def show(found: dict[str, Any]) -> None:

@@ -44,13 +44,18 @@ def explain(error: BaseException) -> tuple[str, Exit]:
     if isinstance(error, ImportError):
         return f"{error}; `kptrack doctor` says what this installation lacks", Exit.INCAPABLE
     # Here, because they load PyTorch, which a mistyped command should not wait for.
-    from engines.engine import MissingCapability
+    from engines.engine import BuildCancelled, BuildError, MissingCapability
+    from engines.parity import ParityError
     from tracker.feed import SourceError
     from tracker.sinks import SinkError
 
     if isinstance(error, MissingCapability):
         return str(error), Exit.INCAPABLE
-    if isinstance(error, SourceError | SinkError):
+    if isinstance(error, BuildCancelled):
+        return str(error), Exit.INTERRUPTED
+    if isinstance(error, ParityError):
+        return str(error), Exit.CHECK_FAILED
+    if isinstance(error, SourceError | SinkError | BuildError):
         return str(error), Exit.FAILED
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""

@@ -1,29 +1,50 @@
-"""Ctrl-C: once ends the work in hand properly, twice ends the program."""
+"""Ending work in hand properly: when a thread asks for it, or Ctrl-C; Ctrl-C twice ends the program."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Self, TypeVar
+from typing import NoReturn, Self, TypeVar
 
 from ui.failures import Exit
 
 _T = TypeVar("_T")
 
 
-class Interrupt:
-    """While entered, the first Ctrl-C sets ``asked`` and the second leaves at once.
+class Cancel:
+    """The wish to end the work in hand properly: any thread may set ``asked``."""
+
+    asked = False
+    hint = ""  # what else a person can do
+
+    def __enter__(self) -> Self:
+        """Nothing: it only waits to be asked."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing."""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Within it files are open, which must be closed before the program ends."""
+        yield
+
+
+class Interrupt(Cancel):
+    """While entered, in the main thread, the first Ctrl-C sets ``asked`` and the second leaves at once.
 
     Where nothing needs to be finished, which is outside of ``held``, the first one raises
     ``KeyboardInterrupt``.
     """
 
+    hint = "; Ctrl-C again leaves at once"
+
     def __init__(self) -> None:
-        self.asked = False
         self._held = False
 
     def __enter__(self) -> Self:
@@ -45,12 +66,21 @@ class Interrupt:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Within it files are open, which must be closed before the program ends."""
+        """See ``Cancel``."""
         self._held = True
         try:
             yield
         finally:
             self._held = False
+
+
+def leave(code: int) -> NoReturn:
+    """End the process. A thread that hangs in a driver or library could crash an orderly end."""
+    if any(thread.name.startswith("kptrack") for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def hear_signals(work: Callable[[], _T]) -> _T:

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,6 +14,8 @@ PACKAGES = (
     *("kptrack", "torch", "opencv-python", "av", "numpy", "scipy", "safetensors"),
     *("pyarrow", "PyQt6", "typer", "rich", "platformdirs"),
 )
+
+TENSORRT_PACKAGES = ("torch-tensorrt", "tensorrt", "torch-tensorrt-rtx", "tensorrt-rtx")
 
 
 def machine() -> dict[str, object]:
@@ -29,10 +32,10 @@ def machine() -> dict[str, object]:
     }
 
 
-def versions() -> dict[str, str | None]:
-    """Versions of kptrack and of what it stands on; None for what is not installed."""
+def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str | None]:
+    """Versions of kptrack and of what it stands on, or of others; None for what is not installed."""
     found: dict[str, str | None] = {}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:
@@ -45,6 +48,15 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def resident_mb() -> float | None:
+    """Memory of this process that is in RAM, in MB; None where the system does not say (not Linux)."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return None
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
 
 
 def _cpu() -> str:

@@ -64,6 +64,14 @@ def qt() -> str:
     return f"Qt {QT_VERSION_STR}"
 
 
+def display() -> str:
+    """Qt opens an application on the screen."""
+    from PyQt6.QtWidgets import QApplication
+
+    app = QApplication(["kptrack"])
+    return f"Qt on {app.platformName()}"
+
+
 def compiler() -> str:
     """A C++ compiler is there."""
     found = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))), None)
@@ -72,7 +80,17 @@ def compiler() -> str:
     return found
 
 
-PROBES = {probe.__name__: probe for probe in (torch, weights, opencv, video, qt, compiler)}
+def tensorrt() -> str:
+    """Torch-TensorRT loads, which it only does beside a GPU."""
+    from engines.gpu import require_gpu
+    from engines.trt import load_toolkit
+
+    require_gpu("tensorrt", "auto")
+    toolkit = load_toolkit()
+    return f"{toolkit.flavour} {toolkit.trt.__version__}"
+
+
+PROBES = {probe.__name__: probe for probe in (torch, weights, opencv, video, qt, display, compiler, tensorrt)}
 
 if __name__ == "__main__":
     print(PROBES[sys.argv[1]]())

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engines import Engine, Model, load_model, open_engine
+from engines import BuildCancelled, Engine, Model, load_model
 from tracker import (
     Overlay,
     Pipeline,
@@ -24,8 +24,9 @@ from tracker import (
     open_sink,
     open_source,
 )
+from ui.engines import open_told
 from ui.failures import Exit, explain, usage
-from ui.interrupt import Interrupt, hear_signals
+from ui.interrupt import Cancel, Interrupt, hear_signals
 from ui.jobs import Job
 from ui.progress import Progress
 
@@ -58,22 +59,28 @@ class Runner:
             self._model: Model = load_model(request.model)
         self._opened: Engine | None = None
 
-    def run(self, jobs: Sequence[Job]) -> Exit:
-        """All jobs; the exit code of the run. What stops every input (no engine) is raised."""
+    def run(self, jobs: Sequence[Job], cancel: Cancel | None = None) -> Exit:
+        """All jobs; the exit code of the run. What stops every input (no engine) is raised.
+
+        Ends early when ``cancel`` is asked for: by Ctrl-C unless given, which needs the main thread.
+        """
         codes: list[Exit] = []
-        with Interrupt() as interrupt:
+        with cancel or Interrupt() as cancel:
             for job in jobs:
                 try:
-                    codes.append(self._attempt(job, interrupt))
+                    codes.append(self.attempt(job, cancel))
                 except KeyboardInterrupt:  # while nothing was open
                     break
-                if interrupt.asked:
+                if cancel.asked:
                     break
-        self._close()
-        return self._conclude(jobs, codes, interrupt.asked)
+        self.close()
+        return self._conclude(jobs, codes, cancel.asked)
 
-    def _attempt(self, job: Job, interrupt: Interrupt) -> Exit:
-        """One job; its failure is said here and must not stop the others."""
+    def attempt(self, job: Job, cancel: Cancel) -> Exit:
+        """One job; its failure is said here and must not stop the others.
+
+        Raises ``KeyboardInterrupt`` when it was cancelled before there was anything worth keeping.
+        """
         if not job.outputs:
             self._progress.say(f"{job.shown}: skipped, the results exist")
             self._report(job, None)
@@ -86,31 +93,39 @@ class Runner:
         except Exception as error:  # noqa: BLE001 (the guard of one input)
             return self._failed(job, error)
         with source:
-            engine = self._engine()
+            engine = self._engine(cancel)
             try:
-                return self._process(job, source, engine, interrupt)
+                return self._process(job, source, engine, cancel)
             except Exception as error:  # noqa: BLE001 (the guard of one input)
                 return self._failed(job, error)
 
-    def _engine(self) -> Engine:
+    def _engine(self, cancel: Cancel) -> Engine:
         if self._opened is None:
             request = self._request
-            if request.runtime == "compile":
-                self._progress.say("compiling, which takes half a minute and more …")
-            with usage():
-                self._opened = open_engine(self._model, request.runtime, request.precision, request.device)
+            try:
+                self._opened = open_told(
+                    self._model,
+                    request.runtime,
+                    request.precision,
+                    request.device,
+                    self._progress.say,
+                    lambda: cancel.asked,
+                )
+            except BuildCancelled:
+                raise KeyboardInterrupt from None
             self._progress.say(f"model {self._model.name}: {self._opened.describe}")
         return self._opened
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Give back the engine."""
         if self._opened is not None:
             self._opened.close()
 
-    def _process(self, job: Job, source: Source, engine: Engine, interrupt: Interrupt) -> Exit:
+    def _process(self, job: Job, source: Source, engine: Engine, cancel: Cancel) -> Exit:
         stopwatch = Stopwatch()
         broken: SourceError | None = None
         stopped = False
-        with interrupt.held(), ExitStack() as stack:
+        with cancel.held(), ExitStack() as stack:
             sinks = self._sinks(job, source, engine, stopwatch)
             for sink in sinks:
                 stack.enter_context(sink)
@@ -121,7 +136,7 @@ class Runner:
                 stopwatch=stopwatch,
             )
             try:
-                stopped = self._watch(pipeline, job, source, interrupt)
+                stopped = self._watch(pipeline, job, source, cancel)
             except SourceError as error:
                 # A stream that breaks off or a camera that is unplugged: what came before is kept.
                 if not pipeline.status().done:
@@ -154,8 +169,8 @@ class Runner:
             raise
         return sinks
 
-    def _watch(self, pipeline: Pipeline, job: Job, source: Source, interrupt: Interrupt) -> bool:
-        """Run the pipeline to its end, or to the frame in hand when Ctrl-C comes; whether it came.
+    def _watch(self, pipeline: Pipeline, job: Job, source: Source, cancel: Cancel) -> bool:
+        """Run the pipeline to its end, or to the frame in hand when asked to end; whether that came.
 
         Raises the pipeline's failure.
         """
@@ -165,9 +180,9 @@ class Runner:
             pipeline.start()
             while not pipeline.join(_LOOK_EVERY_S):
                 self._progress.update(pipeline.status())
-                if interrupt.asked and not stopped:
+                if cancel.asked and not stopped:
                     stopped = True
-                    self._progress.say("stopping: the files are being closed; Ctrl-C again leaves at once")
+                    self._progress.say(f"stopping: the files are being closed{cancel.hint}")
                     pipeline.stop()
         finally:
             self._progress.end()
