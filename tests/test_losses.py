@@ -41,19 +41,46 @@ def test_points_that_do_not_follow_cost_how_far_they_are_off():
     assert losses.equivariance(points, maps, other[:, MIRROR], other_maps, flip, MIRROR) > 0.2
 
 
-def test_framing_asks_for_the_right_box_on_average_only():
+def test_points_in_units_of_their_box_are_what_the_prior_holds():
     points, maps, *_ = views([False] * 3)
     seen = apply_maps(points, maps)
     low, high = seen.amin(1), seen.amax(1)
     boxes = torch.cat([(low + high) / 2, (high - low).amax(1, keepdim=True)], 1)
-    trusted = torch.ones(3)
-    assert losses.framing(points, maps, boxes, trusted) < 1e-9
-    side = boxes[:, 2:]
-    scattered = boxes + torch.cat([torch.tensor([[0.2, 0], [-0.2, 0], [0, 0]]) * side, 0 * side], 1)
-    assert losses.framing(points, maps, scattered, trusted) < 1e-9
-    shifted = boxes + torch.cat([torch.tensor([0.2, 0.0]) * side, 0 * side], 1)
-    assert losses.framing(points, maps, shifted, trusted) == pytest.approx(0.04, rel=1e-3)
-    assert losses.framing(points, maps, shifted, torch.zeros(3)) == 0
+    placed = losses.in_boxes(points, maps, boxes)
+    assert (placed.amax(1) + placed.amin(1)).abs().max() < 1e-4
+    assert torch.allclose((placed.amax(1) - placed.amin(1)).amax(1), torch.ones(3), atol=1e-4)
+
+
+def mean_shape(shift=0.0, memory=0.5, batches=12):
+    """The loss and its gradient at points that scatter about the mean, ``shift`` to the right and below."""
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randn(68, 2, generator=generator)
+    target = (target + target[MIRROR] * torch.tensor([-1.0, 1.0])) / 2
+    loss = losses.MeanShape(target, MIRROR, memory)
+    for _ in range(batches):
+        points = (target + 0.1 * torch.randn(400, 68, 2, generator=generator) + shift).requires_grad_()
+        value = loss(points, torch.ones(400))
+    value.backward()
+    return value.item(), points.grad
+
+
+def test_scattered_faces_are_fine_when_their_mean_is_the_priors():
+    assert mean_shape()[0] < 1e-4
+
+
+def test_faces_that_are_too_low_are_pulled_up_together():
+    value, gradient = mean_shape(shift=0.2)
+    # Only half of it: to the side, a face and its mirror image cancel.
+    assert value == pytest.approx(0.2**2 / 2, rel=0.05)
+    assert (gradient[..., 1] > 0).all()
+    assert gradient[..., 1].std() < 0.3 * gradient[..., 1].mean()
+    assert gradient[..., 0].abs().mean() < 0.3 * gradient[..., 1].mean()
+
+
+def test_faces_whose_box_is_a_guess_do_not_count():
+    loss = losses.MeanShape(torch.zeros(68, 2), MIRROR)
+    value = loss(torch.ones(4, 68, 2), torch.zeros(4))
+    assert (value, loss.mean.abs().max()) == (0, 0)
 
 
 def test_the_adversarial_loss_weighs_scales_alike():

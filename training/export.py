@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -59,4 +60,4 @@ def export_model(
 def _hardware() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
-    return f"{torch.get_num_threads()} cores of a processor ({platform.machine()})"
+    return f"{os.cpu_count()} cores of a processor ({platform.machine()})"

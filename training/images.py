@@ -39,8 +39,6 @@ class Batch:
     mirrored: Tensor
     boxes: Tensor
     trusted: Tensor
-    crop_boxes: Tensor
-    flipped: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -173,8 +171,6 @@ class Pictures:
             "mirrored": np.array(flipped[0] != flipped[1]),
             "boxes": chosen.boxes[frame].astype(np.float32),
             "trusted": np.float32(chosen.estimated[frame]),
-            "crop_boxes": crop_boxes[0].astype(np.float32),
-            "flipped": flipped[0],
         }
 
     def _crop_box(self, chosen: StoredSet, frame: int) -> np.ndarray:

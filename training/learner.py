@@ -15,7 +15,7 @@ from engines.network import PoseRegressor, SkeletonDrawer, initialise, move
 from engines.render import render
 from engines.skeleton import Skeleton
 from training import losses
-from training.augment import warp_like_jitter
+from training.augment import apply_maps, warp_like_jitter
 from training.config import TrainConfig
 from training.images import Batch, as_input
 from training.networks import Decoder, Discriminator
@@ -30,8 +30,14 @@ class Learner:
     """Φ, Ψ, η and D_Y as they learn. ``state_dict`` holds all of it, for checkpoints."""
 
     def __init__(
-        self, config: TrainConfig, skeleton: Skeleton, perceptual: PerceptualLoss, device: torch.device
+        self,
+        config: TrainConfig,
+        skeleton: Skeleton,
+        mean_pose: Tensor,
+        perceptual: PerceptualLoss,
+        device: torch.device,
     ) -> None:
+        """``mean_pose`` ``(K, 2)``: the prior's, in units of the landmark box."""
         torch.manual_seed(config.seed)
         size, width = config.network.input_size, config.network.width
         self.config, self.skeleton, self.device = config, skeleton, device
@@ -42,6 +48,8 @@ class Learner:
         self.regressor = self._new(PoseRegressor(len(skeleton.joints), config.network))
         self.discriminator = self._new(Discriminator(config.discriminator_width, size))
         self.perceptual = perceptual.to(device)
+        self.mean_pose = mean_pose.to(device)
+        self.mean_shape = losses.MeanShape(self.mean_pose, self.mirror)
         self.averaged = AveragedModel(
             nn.ModuleList([self.drawer, self.decoder, self.regressor]),
             multi_avg_fn=_average(config.ema),
@@ -83,16 +91,20 @@ class Learner:
     def state_dict(self) -> dict[str, Any]:
         """Weights, optimisers, averages, pool and running means."""
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        return {**parts, "perceptual_running": self.perceptual.running}
+        means = {"perceptual_running": self.perceptual.running, "mean_shape": self.mean_shape.mean}
+        return {**parts, **means}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """The inverse; raises ``KeyError``, ``ValueError`` or ``RuntimeError`` when it does not fit."""
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.perceptual.running.copy_(state["perceptual_running"])
+        self.mean_shape.mean = state["mean_shape"]
 
-    def warm_step(self, batch: Batch, poses: Tensor) -> dict[str, Tensor]:
-        """Φ alone: draw ``poses`` ``(B, K, 2)``, the mean pose as each crop of the batch sees it."""
+    def warm_step(self, batch: Batch) -> dict[str, Tensor]:
+        """Φ alone: draw the mean pose on every picture's estimated box, as its crop sees it."""
+        on_picture = self.mean_pose * batch.boxes[:, None, 2:] + batch.boxes[:, None, :2]
+        poses = apply_maps(on_picture, torch.linalg.inv(batch.maps))
         with autocast(self.device):
             drawn = self.drawer(as_input(batch.image))
         loss = F.mse_loss(drawn.float(), render(poses, self.edges, drawn.shape[-1]))
@@ -131,14 +143,15 @@ class Learner:
         equivariance = losses.equivariance(
             points, batch.maps, view_points, batch.view_maps, batch.mirrored, self.mirror
         )
-        framing = losses.framing(points, batch.maps, batch.boxes, batch.trusted)
+        placed = losses.in_boxes(points, batch.maps, batch.boxes)
+        mean_shape = self.mean_shape(placed, batch.trusted)
         ramp = min(1.0, max(0.0, number / max(1, config.equivariance_from) - 1))
         _descend(
             self.optimisers["generator"],
             config.adversarial * adversarial
             + config.reconstruction * reconstruction
             + ramp * config.equivariance * equivariance
-            + config.framing * framing,
+            + config.mean_shape * mean_shape,
         )
 
         # D_Y.
@@ -163,7 +176,7 @@ class Learner:
             "adversarial": adversarial.detach(),
             "reconstruction": reconstruction.detach(),
             "equivariance": equivariance.detach(),
-            "framing": framing.detach(),
+            "mean_shape": mean_shape.detach(),
             "discrimination": discrimination.detach(),
             "reading": reading.detach(),
             "cycle": cycle.detach(),

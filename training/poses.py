@@ -17,7 +17,10 @@ from training.index import load_arrays
 class PosePrior:
     """Poses, each brought into its own box: centre (0, 0), longer side 1; and their mirror images."""
 
-    def __init__(self, poses: np.ndarray, skeleton: Skeleton, config: TrainConfig) -> None:
+    def __init__(
+        self, poses: np.ndarray, skeleton: Skeleton, config: TrainConfig, weights: np.ndarray | None = None
+    ) -> None:
+        """``poses`` ``(N, K, 2)`` and how often each is drawn, ``weights`` ``(N,)``: by default alike."""
         if poses.ndim != 3 or poses.shape[1:] != (len(skeleton.joints), 2):
             raise ValueError(
                 f"poses {poses.shape} do not fit {skeleton.name}: want (N, {len(skeleton.joints)}, 2)"
@@ -26,12 +29,14 @@ class PosePrior:
         poses = (poses - (low + high) / 2) / (high - low).max(axis=2, keepdims=True)
         mirrored = poses[:, skeleton.mirror] * [-1, 1]
         self.poses = np.concatenate([poses, mirrored]).astype(np.float32)
+        weights = np.tile(np.ones(len(poses)) if weights is None else weights, 2)
+        self._weights = weights / weights.sum()
         self._config = config
 
     @property
     def mean(self) -> np.ndarray:
         """``(K, 2)``: the mean pose; symmetric, since every pose is there with its mirror image."""
-        return self.poses.mean(axis=0)
+        return np.average(self.poses, axis=0, weights=self._weights).astype(np.float32)
 
     def sample(
         self, count: int, rng: np.random.Generator, jitters: tuple[Jitter, ...] | None = None
@@ -41,7 +46,7 @@ class PosePrior:
         A crop strays from its true box by the error of its estimate and by the training's jitter:
         so do these, unless other ``jitters`` are given. A little aspect noise widens the set.
         """
-        poses = self.poses[rng.integers(len(self.poses), size=count)]
+        poses = self.poses[rng.choice(len(self.poses), size=count, p=self._weights)]
         poses = poses * np.exp(0.03 * rng.standard_normal((count, 1, 2))).astype(np.float32)
         boxes = np.tile([0.0, 0.0, self._config.crop_scale, 0.0], (count, 1))
         for jitter in jitters or (self._config.jitter, self._config.box_noise):
@@ -55,13 +60,19 @@ def place(poses: Tensor, boxes: np.ndarray, size: int) -> Tensor:
 
 
 def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePrior:
-    """All ``*.npz`` under ``folder`` that hold ``pts``."""
+    """All ``*.npz`` under ``folder`` that hold ``pts``; ``subset`` names their sources, to weigh."""
     files = sorted(folder.rglob("*.npz"))
-    found = []
+    found: list[np.ndarray] = []
+    source: list[str] = []
     for path in files:
         arrays = load_arrays(path)
         if "pts" in arrays:
             found.append(arrays["pts"])
+            source += list(arrays.get("subset", np.full(len(arrays["pts"]), path.stem)))
     if not found:
         raise ValueError(f"no poses under {folder}: want *.npz files with an array pts (N, K, 2)")
-    return PosePrior(np.concatenate(found), skeleton, config)
+    names, index, counts = np.unique(source, return_inverse=True, return_counts=True)
+    shares = np.array(
+        [config.prior_weights.get(str(name), count) for name, count in zip(names, counts, strict=True)]
+    )
+    return PosePrior(np.concatenate(found), skeleton, config, (shares / counts)[index])

@@ -19,11 +19,10 @@ from torch import Tensor
 
 from engines.skeleton import SKELETONS
 from training import checkpoint
-from training.augment import apply_maps
 from training.config import TrainConfig
 from training.export import export_model
 from training.grid import write_grid
-from training.images import Batch, Pictures
+from training.images import Pictures
 from training.learner import Learner
 from training.perceptual import open_perceptual
 from training.poses import load_prior
@@ -57,7 +56,8 @@ def train(
     """Train until ``config.steps`` (or only to ``stop_at``), going on from the last checkpoint if ``resume``.
 
     Writes below ``run.out``: ``regressor.pt`` (η alone), ``checkpoint.pt``, ``log.jsonl``, ``grids/`` and,
-    in the end, ``model.safetensors``. False when it was interrupted: then the checkpoint holds all.
+    when it has come to its end or to ``stop_at``, ``model.safetensors``. False when it was interrupted:
+    then the checkpoint holds all.
 
     Raises ``ValueError`` for data, poses or checkpoints that do not fit, ``TrainingStopped`` for a loss
     that is not finite, ``OSError`` when the disk refuses.
@@ -76,10 +76,9 @@ def train(
         f"{config.skeleton}, {config.network.input_size} px, {len(pictures)} pictures"
         f" ({len(unseen)} held out), {len(prior.poses) // 2} poses, {device}"
     )
-    learner = Learner(config, skeleton, perceptual, device)
+    learner = Learner(config, skeleton, torch.from_numpy(prior.mean), perceptual, device)
     to_look = unseen.batch(0, _LOOKED_AT).to(device)
     to_judge = unseen.batch(1, _JUDGED).to(device)
-    mean_pose = torch.from_numpy(prior.mean).to(device)
     last = min(stop_at or config.steps, config.steps)
 
     with _interruptible() as interrupted:
@@ -103,7 +102,7 @@ def train(
                 break
             batch = batch.to(device)
             if number <= 0:
-                losses = learner.warm_step(batch, _placed(mean_pose, batch))
+                losses = learner.warm_step(batch)
             else:
                 rng = np.random.default_rng([config.seed, number])
                 losses = learner.step(number, batch, prior.sample(config.batch, rng).to(device))
@@ -116,26 +115,11 @@ def train(
     if interrupted:
         log.say(f"interrupted at step {saver.step}; --resume goes on from there")
         return False
-    if saver.step == config.steps:
-        drawer, _, regressor = learner.averaged_nets
-        export_model(
-            run.out / "model.safetensors",
-            drawer,
-            regressor,
-            config,
-            run.data,
-            run.command,
-            len(pictures),
-            last,
-        )
-        log.say(f"wrote {run.out / 'model.safetensors'}")
+    drawer, _, regressor = learner.averaged_nets
+    model = run.out / "model.safetensors"
+    export_model(model, drawer, regressor, config, run.data, run.command, len(pictures), saver.step)
+    log.say(f"wrote {model}")
     return True
-
-
-def _placed(pose: Tensor, batch: Batch) -> Tensor:
-    """The mean pose ``(K, 2)`` on every picture's estimated box, as its crop sees it: ``(B, K, 2)``."""
-    on_picture = pose * batch.boxes[:, None, 2:] + batch.boxes[:, None, :2]
-    return apply_maps(on_picture, torch.linalg.inv(batch.maps))
 
 
 class Saver:
