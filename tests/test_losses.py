@@ -42,11 +42,12 @@ def test_points_that_do_not_follow_cost_how_far_they_are_off():
 
 
 def test_points_in_units_of_their_box_are_what_the_prior_holds():
-    points, maps, *_ = views([False] * 3)
+    points, maps, other, other_maps, _ = views([False, True, False])
     seen = apply_maps(points, maps)
     low, high = seen.amin(1), seen.amax(1)
     boxes = torch.cat([(low + high) / 2, (high - low).amax(1, keepdim=True)], 1)
-    placed = losses.in_boxes(points, maps, boxes)
+    placed = losses.in_boxes(points, maps, boxes, MIRROR)
+    assert torch.allclose(losses.in_boxes(other, other_maps, boxes, MIRROR), placed, atol=1e-4)
     assert (placed.amax(1) + placed.amin(1)).abs().max() < 1e-4
     assert torch.allclose((placed.amax(1) - placed.amin(1)).amax(1), torch.ones(3), atol=1e-4)
 

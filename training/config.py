@@ -49,7 +49,7 @@ class TrainConfig:
     reconstruction: float = 10.0
     # Not in the paper: registration that neither D nor the reconstruction provides.
     equivariance: float = 10.0
-    mean_shape: float = 200.0
+    mean_shape: float = 30.0
     equivariance_from: int = 100  # ramped up to full over as many steps again
 
     jitter: Jitter = field(default_factory=Jitter)

@@ -143,7 +143,7 @@ class Learner:
         equivariance = losses.equivariance(
             points, batch.maps, view_points, batch.view_maps, batch.mirrored, self.mirror
         )
-        placed = losses.in_boxes(points, batch.maps, batch.boxes)
+        placed = losses.in_boxes(points, batch.maps, batch.boxes, self.mirror)
         mean_shape = self.mean_shape(placed, batch.trusted)
         ramp = min(1.0, max(0.0, number / max(1, config.equivariance_from) - 1))
         _descend(

@@ -29,12 +29,15 @@ def equivariance(
     return (points - moved).norm(dim=-1).mean()
 
 
-def in_boxes(points: Tensor, maps: Tensor, boxes: Tensor) -> Tensor:
+def in_boxes(points: Tensor, maps: Tensor, boxes: Tensor, mirror: Tensor) -> Tensor:
     """Points ``(B, K, 2)`` of crops in units of their pictures' landmark boxes, as prior poses are.
 
-    ``maps`` ``(B, 3, 3)`` lead to frame pixels; ``boxes`` ``(B, 3)``: centre and longer side there.
+    ``maps`` ``(B, 3, 3)`` lead to frame pixels; ``boxes`` ``(B, 3)``: centre and longer side there;
+    ``mirror`` ``(K,)`` renames the joints of crops that show their picture mirrored.
     """
-    return (apply_maps(points, maps) - boxes[:, None, :2]) / boxes[:, None, 2:]
+    mirrored = torch.linalg.det(maps[:, :2, :2]) < 0
+    named = torch.where(mirrored[:, None, None], points[:, mirror], points)
+    return (apply_maps(named, maps) - boxes[:, None, :2]) / boxes[:, None, 2:]
 
 
 class MeanShape:
@@ -45,7 +48,7 @@ class MeanShape:
     it is the running mean over batches that is compared, and its deviation that a batch is pulled along.
     """
 
-    def __init__(self, target: Tensor, mirror: Tensor, memory: float = 0.98) -> None:
+    def __init__(self, target: Tensor, mirror: Tensor, memory: float = 0.9) -> None:
         """``target`` ``(K, 2)``: the prior's mean; ``mirror`` ``(K,)``: the joints of a mirror image."""
         self._target, self._mirror, self._memory = target, mirror, memory
         self.mean = target.clone()
