@@ -8,7 +8,8 @@ from fakes import SHAPE
 from engines.engine import MissingCapability
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN
 from tracker.config import TrackerSettings
-from tracker.locate import Centred, FacesOrPortrait, HaarFaces, Locator, make_detector
+from tracker.detect import _PROFILE, Centred, Haar, HaarOrPortrait, make_detector
+from tracker.locate import Locator
 from tracker.match import Subject
 from tracker.smooth import unsmoothed
 from tracker.sources import open_source
@@ -136,7 +137,7 @@ def test_the_middle_of_the_frame():
 
 
 def test_the_middle_is_a_last_resort_for_portraits():
-    detector = FacesOrPortrait(1.5)
+    detector = HaarOrPortrait(FACE68, 1.5)
     portrait, wide = np.zeros((200, 160, 3), np.uint8), np.zeros((160, 320, 3), np.uint8)
     assert len(detector(portrait, thorough=True)) == 2
     assert len(detector(portrait, thorough=False)) == 0
@@ -144,24 +145,25 @@ def test_the_middle_is_a_last_resort_for_portraits():
 
 
 def test_detectors_and_skeletons_must_fit():
-    assert isinstance(make_detector("auto", FACE68, 1.5), FacesOrPortrait)
-    assert isinstance(make_detector("haar", FACE68, 1.5), HaarFaces)
+    assert isinstance(make_detector("auto", FACE68, 1.5), HaarOrPortrait)
+    assert isinstance(make_detector("haar", FACE68, 1.5), Haar)
+    assert isinstance(make_detector("auto", CAT_HEAD, 1.4), HaarOrPortrait)
     assert isinstance(make_detector("auto", HUMAN, 1.25), Centred)
-    with pytest.raises(ValueError, match="'haar' finds faces, not human"):
+    with pytest.raises(ValueError, match="'haar' does not find human"):
         make_detector("haar", HUMAN, 1.25)
 
 
 def test_missing_cascades_name_the_line_to_install(monkeypatch):
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(MissingCapability, match="pip install 'opencv-python>=4.12,<5'"):
-        HaarFaces()
+        Haar(FACE68)
 
 
 def test_labelled_faces_are_found_where_their_landmarks_are(shared_data):
     """Frontal and profile boxes against the labels, in units of the labelled box."""
     folder = shared_data / "faces"
     labels = np.load(folder / "labels" / "helen_train.npz", allow_pickle=False)
-    faces = HaarFaces()
+    faces = Haar(FACE68)
     errors = []
     for name, xy in list(zip(labels["name"], labels["pts"], strict=True))[:60]:
         image = cv2.cvtColor(cv2.imread(str(folder / "train" / "helen" / "images" / name)), cv2.COLOR_BGR2RGB)
@@ -174,14 +176,29 @@ def test_labelled_faces_are_found_where_their_landmarks_are(shared_data):
     assert np.median(errors, axis=0) == pytest.approx(np.zeros(3), abs=0.09)
 
 
+def test_heads_of_cats_are_found_where_their_landmarks_are(shared_data):
+    """The middle half of every picture is the landmark box."""
+    cats, errors = Haar(CAT_HEAD), []
+    paths = sorted((shared_data / "cats" / "train" / "breeds_unlab" / "images").glob("*.jpg"))[1::20]
+    for path in paths:
+        image = cv2.copyMakeBorder(cv2.imread(str(path)), 60, 60, 60, 60, cv2.BORDER_REPLICATE)
+        boxes = cats(image)
+        middle = (image.shape[1] - 1) / 2
+        if len(boxes):
+            errors.append((boxes[0, :3] - (middle, middle, 96)) / 96)
+    assert len(errors) >= 0.85 * len(paths)
+    assert np.median(errors, axis=0) == pytest.approx(np.zeros(3), abs=0.06)
+
+
 def test_a_mirrored_picture_gives_mirrored_boxes(shared_data):
     with open_source(shared_data / "videos" / "faces" / "liveportrait_d20.mp4") as source:
         image = next(iter(source)).image
-    faces = HaarFaces()
+    faces = Haar(FACE68)
     small = cv2.resize(image, (320, 320), interpolation=cv2.INTER_AREA)
     gray = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    here = faces._look(gray, "profile", 1.1)
-    there = faces._look(cv2.flip(gray, 1), "mirrored profile", 1.1)
+    here = faces._look(gray, _PROFILE, 1.1)
+    mirrored = next(view for view in faces._round if view.mirrored)
+    there = faces._look(cv2.flip(gray, 1), mirrored, 1.1)
     assert len(here) == len(there) > 0
     assert here[0, 0] == pytest.approx(319 - there[0, 0], abs=1e-3)
     assert here[0, 1:] == pytest.approx(there[0, 1:])

@@ -11,10 +11,10 @@ from threading import Lock, Semaphore, Thread
 from engines.engine import Engine
 from tracker.channel import Channel
 from tracker.config import TrackerSettings
+from tracker.detect import make_detector
 from tracker.faults import one_line
 from tracker.feed import Source
 from tracker.live_status import EngineStatus
-from tracker.locate import make_detector
 from tracker.meters import Rate
 from tracker.records import RunInfo
 from tracker.timing import Stopwatch

@@ -9,7 +9,8 @@ import numpy as np
 from engines.crop import cut, to_frame
 from engines.engine import Engine
 from tracker.config import TrackerSettings
-from tracker.locate import Locator, make_detector
+from tracker.detect import make_detector
+from tracker.locate import Locator
 from tracker.match import Candidates, Subject, assign, distinct, extents, sizes
 from tracker.smooth import OneEuro, Smoother, unsmoothed
 from tracker.timing import Stopwatch

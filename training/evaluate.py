@@ -12,7 +12,7 @@ import numpy as np
 from engines import crop
 from engines.engine import Engine
 from engines.skeleton import CAT_HEAD, FACE68, Skeleton
-from tracker.locate import make_detector
+from tracker.detect import make_detector
 from training.index import load_arrays, read_picture
 
 CROPS = ("truth", "detector")
