@@ -46,7 +46,7 @@ class TrainConfig:
     discriminator_width: int = 64
 
     adversarial: float = 10.0
-    reconstruction: float = 10.0
+    reconstruction: float = 20.0
     # Not in the paper: registration that neither D nor the reconstruction provides.
     equivariance: float = 10.0
     mean_shape: float = 30.0
