@@ -286,13 +286,13 @@ def test_a_detector_that_does_not_suit_is_refused(fake_sources):
     session = make(Cat)
     with running(session):
         eventually(lambda: session.status().engine.describe)
-        with pytest.raises(ValueError, match="'haar' finds faces, not cat"):
+        with pytest.raises(ValueError, match="'haar' does not find cat"):
             session.set_settings(haar)
         session.swap_engine(FakeEngine)
         eventually(lambda: session.status().engine.describe and not session.status().engine.building)
         session.set_settings(haar)
         session.swap_engine(Cat)  # refused while the old one still runs
-        eventually(lambda: "'haar' finds faces, not cat" in session.status().engine.failure)
+        eventually(lambda: "'haar' does not find cat" in session.status().engine.failure)
         assert session.status().engine.describe == "fake"
 
 

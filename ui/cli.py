@@ -181,6 +181,7 @@ def process(
 
 @app.command()
 def live(
+    ctx: typer.Context,
     source: Annotated[
         str | None,
         typer.Argument(
@@ -242,7 +243,9 @@ def live(
     if window:
         from ui.app import run_window
 
-        raise typer.Exit(run_window(source, options))
+        # The window remembers the rest from the last time.
+        asked = {name for name in ctx.params if "COMMANDLINE" in str(ctx.get_parameter_source(name))}
+        raise typer.Exit(run_window(source, options, asked))
     from ui.headless import run_headless
 
     raise typer.Exit(run_headless(source or "0", options))

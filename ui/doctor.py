@@ -15,7 +15,7 @@ _CHECKS = (
     ("weights", "shipped models", True),
     ("opencv", "finding faces", True),
     ("video", "reading and writing video", True),
-    ("qt", "the window of a later version", False),
+    ("qt", "the window of `kptrack live`", False),
     ("compiler", "--runtime compile", False),
     ("tensorrt", "--runtime tensorrt", False),
 )

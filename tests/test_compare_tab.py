@@ -1,0 +1,118 @@
+"""The Compare tab: figures of ``kptrack bench`` as a table, bars and Markdown."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from clips import write_clip
+from commands import write_model
+from PyQt6.QtCore import QMimeData, QUrl
+from PyQt6.QtGui import QGuiApplication
+from PyQt6.QtWidgets import QLabel, QPushButton, QTableWidget
+from windows import drop, pixels
+
+from engines import MissingCapability
+from ui import bench, compare
+from ui.bars import Bars
+from ui.compare import CompareTab
+
+pytest.importorskip("skimage", reason="the crops are of scikit-image's portrait: pip install 'kptrack[demo]'")
+
+# What a run with a compiler takes half a minute for is tested with the benchmark.
+RUNTIMES = ("eager", "tensorrt")
+PATIENCE_MS = 30_000
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors"))
+
+
+@pytest.fixture
+def tab(qtbot, model, monkeypatch):
+    monkeypatch.setattr(bench, "_SECONDS_A_BATCH", 0.1)
+    monkeypatch.setattr(compare, "_RUNTIMES", RUNTIMES)
+    real = bench.open_told
+
+    def without_gpu(loaded, runtime, *others):
+        if runtime == "tensorrt":
+            raise MissingCapability("runtime tensorrt needs an NVIDIA GPU", lacks="gpu")
+        return real(loaded, runtime, *others)
+
+    monkeypatch.setattr(bench, "open_told", without_gpu)
+    widget = CompareTab(lambda: model)
+    widget.problems = []
+    widget.problem.connect(widget.problems.append)
+    qtbot.addWidget(widget)
+    widget.resize(1000, 700)
+    widget.show()
+    return widget
+
+
+def button(tab: CompareTab, word: str) -> QPushButton:
+    return next(each for each in tab.findChildren(QPushButton) if each.text() == word)
+
+
+def measured(qtbot, tab: CompareTab) -> list[list[str]]:
+    """Rows of the table after a run."""
+    button(tab, "Compare").click()
+    qtbot.waitUntil(lambda: button(tab, "Compare").isEnabled(), timeout=PATIENCE_MS)
+    table = tab.findChild(QTableWidget)
+    return [
+        [item.text() for column in range(table.columnCount()) if (item := table.item(row, column))]
+        for row in range(table.rowCount())
+    ]
+
+
+def test_runtimes_are_compared_in_time_and_pixels(qtbot, tab, tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", count=8)
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(clip))])
+    assert drop(tab, data)
+    assert "clip.mp4" in [each.text() for each in tab.findChildren(QLabel)]
+    assert not button(tab, "Copy as Markdown").isEnabled()
+    plain, fast, tensorrt = measured(qtbot, tab)
+    assert plain[:2] == ["eager", "fp32"]
+    assert plain[5:7] == ["1.00x", "0.000 mean, 0.00 max"]
+    assert fast[0] == "eager"
+    assert float(fast[2]) > 0
+    assert tensorrt[0] == "tensorrt"
+    assert tensorrt[2] == "not available here: it needs an NVIDIA GPU"
+    assert any("The whole clip" in each.text() for each in tab.findChildren(QLabel))
+    assert tab.problems == []
+
+
+def test_the_figures_are_bars_and_markdown(qtbot, tab):
+    rows = measured(qtbot, tab)
+    bars = tab.findChild(Bars)
+    assert [each.split(":")[0] for each in bars.accessibleDescription().split("; ")] == [
+        f"{row[0]} {row[1]}" for row in rows[:2]
+    ]
+    accent = bars.palette().highlight().color()
+    lit = (pixels(bars) == (accent.red(), accent.green(), accent.blue())).all(axis=2)
+    assert lit.any(axis=1).sum() > 30  # two bars, one above the other
+    button(tab, "Copy as Markdown").click()
+    text = QGuiApplication.clipboard().text()
+    assert "| eager | fp32 | 1 |" in text
+    assert "- machine: cpu" in text
+
+
+def test_a_clip_that_cannot_be_read_is_said(qtbot, tab, tmp_path):
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    tab.set_clip(str(tmp_path / "bad.mp4"))
+    assert measured(qtbot, tab) == []
+    assert tab.problems[0].startswith("bad.mp4: not a video")
+    tab.set_clip("")
+    assert len(measured(qtbot, tab)) == 3
+
+
+def test_the_window_lives_while_it_measures(qtbot, tab, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(compare, "measure", lambda *arguments: arguments[-1]("half way") or go_on.wait(10))
+    button(tab, "Compare").click()
+    qtbot.waitUntil(lambda: any(each.text() == "half way" for each in tab.findChildren(QLabel)))
+    assert tab.running
+    assert not button(tab, "Compare").isEnabled()
+    go_on.set()
+    qtbot.waitUntil(lambda: not tab.running)

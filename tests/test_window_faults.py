@@ -1,0 +1,337 @@
+"""What breaks becomes a line in the window, which goes on: sources, models, files, slots, the display."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from clips import write_clip
+from commands import command, start_command, write_model
+from fakes import FakeCamera, FakeEngine
+from PyQt6.QtCore import QTimer
+from windows import close, open_window, press_action, running, serve, wait
+
+from engines import MissingCapability
+from tracker.export import VideoSink
+from tracker.feed import CameraError
+from tracker.sinks import SinkError
+from ui import app, bridge, live, view
+from ui.app import check_display, drop_opencv_plugins
+from ui.errors import ErrorHooks
+from ui.failures import Exit
+from ui.settings import load_settings
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return str(write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors"))
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    monkeypatch.setattr(bridge, "_PATIENCE_S", 0.3)
+
+
+@pytest.fixture
+def engines(monkeypatch):
+    """A list of what the engines to come are made by."""
+    makers = [FakeEngine]
+    monkeypatch.setattr(live, "open_engine", lambda *_: makers[0]())
+    return makers
+
+
+@pytest.fixture
+def window(qtbot, tmp_path, model, engines):
+    with open_window(qtbot, tmp_path, model=model) as opened:
+        yield opened
+
+
+@pytest.fixture
+def hooked(window):
+    """The window with the hooks that the application installs."""
+    hooks = ErrorHooks()
+    hooks.caught.connect(window.banner.problem)
+    hooks.install()
+    yield window
+    hooks.remove()
+
+
+# Sources.
+
+
+def test_a_camera_that_does_not_open_can_be_tried_again(qtbot, window, monkeypatch):
+    busy = [True]
+
+    def make():
+        if busy[0]:
+            raise MissingCapability("HD Webcam does not open: used by another program")
+        return FakeCamera()
+
+    serve(monkeypatch, make)
+    window.live.open("0")
+    wait(qtbot, lambda: window.banner.text == "HD Webcam does not open: used by another program")
+    assert window.live.welcome.isVisible()
+    press_action(window)
+    wait(qtbot, lambda: window.banner.text)  # still busy, and said again
+    busy[0] = False
+    press_action(window)
+    wait(qtbot, lambda: running(window))
+    wait(qtbot, lambda: not window.banner.text)
+    assert window.live.canvas.isVisible()
+
+
+def test_a_file_that_is_not_there_is_said(qtbot, window):
+    window.live.open("/nowhere/clip.mp4")
+    wait(qtbot, lambda: window.banner.text.startswith("clip.mp4: no such file"))
+    assert window.live.bar.start.text() == "Start"
+
+
+def test_a_camera_that_is_unplugged_comes_back(qtbot, window, monkeypatch):
+    def unplug(index: int) -> None:
+        if index == 10:
+            raise CameraError("HD Webcam: no more pictures; unplugged")
+
+    cameras = [FakeCamera(before=unplug), FakeCamera()]
+    serve(monkeypatch, lambda: cameras.pop(0))
+    window.live.open("0")
+    wait(qtbot, lambda: "unplugged" in window.live.canvas.accessibleDescription())
+    wait(qtbot, lambda: window.live.bridge.session.status().reconnects == 1)
+    wait(qtbot, lambda: window.live.canvas.accessibleDescription() == "")
+
+
+def test_a_camera_that_hangs_does_not_keep_the_window(qtbot, window, monkeypatch):
+    freed = threading.Event()
+    serve(monkeypatch, lambda: FakeCamera(before=lambda index: index < 5 or freed.wait(20)))
+    window.live.open("0")
+    wait(qtbot, lambda: running(window, 4))
+    begin = time.monotonic()
+    window.close()
+    wait(qtbot, lambda: not window.isVisible())
+    assert time.monotonic() - begin < 3
+    freed.set()
+
+
+def test_a_source_that_does_not_answer_does_not_keep_the_window(qtbot, window, monkeypatch):
+    freed = threading.Event()
+    serve(monkeypatch, lambda: freed.wait(20) and FakeCamera())
+    window.live.open("rtsp://host/stream")
+    wait(qtbot, lambda: "Connecting to rtsp://host/stream" in window.live.canvas.accessibleDescription())
+    window.close()
+    wait(qtbot, lambda: not window.isVisible())
+    freed.set()
+
+
+# Models.
+
+
+def test_closing_while_a_model_loads_does_not_wait_for_it(qtbot, window, engines, monkeypatch):
+    freed = threading.Event()
+    engines[0] = lambda: freed.wait(20) and FakeEngine()
+    serve(monkeypatch, FakeCamera)
+    window.live.open("0")
+    wait(qtbot, lambda: window.live.bar.badge.text() == "loading …")
+    window.close()
+    wait(qtbot, lambda: not window.isVisible())
+    freed.set()
+
+
+def test_a_model_that_fails_leaves_the_picture(qtbot, window, engines, monkeypatch):
+    class Broken(FakeEngine):
+        def __call__(self, crops):
+            raise RuntimeError("no memory left")
+
+    engines[0] = Broken
+    serve(monkeypatch, FakeCamera)
+    window.live.open("0")
+    wait(qtbot, lambda: "no memory left" in window.banner.text)
+    before = window.live.bridge.session.status().shown
+    wait(qtbot, lambda: window.live.bridge.session.status().shown > before + 3)
+    assert window.live.bar.badge.text() == "no model"
+
+
+def test_a_runtime_that_fails_leaves_the_one_before(qtbot, window, engines, monkeypatch):
+    serve(monkeypatch, FakeCamera)
+    window.live.open("0")
+    wait(qtbot, lambda: running(window))
+
+    def lacking():
+        raise MissingCapability("no C++ compiler: install g++")
+
+    engines[0] = lacking
+    window.live.bar.badge.menu().actions()[-1].trigger()
+    wait(qtbot, lambda: window.banner.text == "no C++ compiler: install g++")
+    before = window.live.bridge.session.status().processed
+    wait(qtbot, lambda: window.live.bridge.session.status().processed > before + 3)
+
+
+# Recordings.
+
+
+def test_a_disk_that_is_full_ends_the_recording_only(qtbot, window, monkeypatch):
+    real, written = VideoSink.write, []
+
+    def full(self, result):
+        written.append(result)
+        if len(written) > 5:
+            raise SinkError("kptrack.mp4: cannot be written: No space left on device")
+        real(self, result)
+
+    monkeypatch.setattr(VideoSink, "write", full)
+    serve(monkeypatch, FakeCamera)
+    window.live.open("0")
+    wait(qtbot, lambda: running(window))
+    window.live.bar.record.trigger()
+    wait(qtbot, lambda: "No space left on device" in window.banner.text)
+    wait(qtbot, lambda: not window.live.bar.record.isChecked())
+    assert running(window)
+
+
+def test_a_recording_that_fails_while_the_window_closes_is_a_line(qtbot, window, monkeypatch, capfd):
+    def full(self):
+        raise SinkError("kptrack.mp4: cannot be written: No space left on device")
+
+    monkeypatch.setattr(VideoSink, "finish", full)
+    serve(monkeypatch, FakeCamera)
+    window.live.open("0")
+    wait(qtbot, lambda: running(window))
+    window.live.bar.record.trigger()
+    wait(qtbot, lambda: window.live.bridge.session.status().recording.frames > 3)
+    close(qtbot, window)
+    assert "No space left on device" in capfd.readouterr().err
+
+
+# The window itself.
+
+
+def test_an_exception_in_a_slot_is_a_line(qtbot, hooked):
+    def slot():
+        raise RuntimeError("a slot broke")
+
+    QTimer.singleShot(0, slot)
+    wait(qtbot, lambda: "a slot broke" in hooked.banner.text)
+    assert "unexpected RuntimeError" in hooked.banner.text
+
+
+def test_an_exception_in_a_thread_is_a_line(qtbot, hooked):
+    def work():
+        raise RuntimeError("a thread broke")
+
+    threading.Thread(target=work).start()
+    wait(qtbot, lambda: "a thread broke" in hooked.banner.text)
+
+
+def test_an_overlay_that_fails_is_a_line(qtbot, hooked, monkeypatch):
+    def broken(result, overlay):
+        raise RuntimeError("no ink")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(view, "draw", broken)
+        serve(monkeypatch, FakeCamera)
+        hooked.live.open("0")
+        wait(qtbot, lambda: "no ink" in hooked.banner.text)
+    wait(qtbot, lambda: running(hooked))
+
+
+def test_settings_that_cannot_be_written_are_said(qtbot, window, tmp_path):
+    (tmp_path / "window.json").mkdir()
+    (tmp_path / "window.json" / "file").touch()
+    window.live.bar.mirror.trigger()
+    wait(qtbot, lambda: "settings are not remembered" in window.banner.text)
+
+
+def test_closing_twice_is_closing_once(qtbot, window, monkeypatch):
+    serve(monkeypatch, FakeCamera)
+    window.live.open("0")
+    wait(qtbot, lambda: running(window))
+    window.close()
+    window.close()
+    close(qtbot, window)
+
+
+# The application.
+
+
+def test_without_a_display_it_ends_with_a_line(capfd, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    ended = command(capfd, "live")
+    assert ended.code == Exit.INCAPABLE
+    assert len(ended.err.splitlines()) == 1
+    assert "no window can be opened: there is no display; --no-window works without one" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"DISPLAY": ":987"}, "display :987 does not answer"),
+        ({"WAYLAND_DISPLAY": "wayland-987", "XDG_SESSION_TYPE": "wayland"}, "display wayland-987 does not"),
+        ({"QT_QPA_PLATFORM": "nonsense"}, 'Could not find the Qt platform plugin "nonsense"'),
+    ],
+)
+def test_a_display_that_does_not_work_is_one_line(monkeypatch, environment, reason):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(MissingCapability) as caught:
+        check_display()
+    assert reason in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_display_that_hangs_is_not_waited_for(monkeypatch):
+    def hang(*_, **options):
+        raise subprocess.TimeoutExpired("probe", options["timeout"])
+
+    monkeypatch.setattr(app.subprocess, "run", hang)
+    with pytest.raises(MissingCapability, match="the display does not answer"):
+        check_display()
+
+
+def test_the_plugins_of_opencv_are_dropped_and_others_kept(monkeypatch):
+    import cv2
+
+    monkeypatch.setenv("QT_QPA_PLATFORM_PLUGIN_PATH", str(Path(cv2.__file__).parent / "qt" / "plugins"))
+    monkeypatch.setenv("QT_QPA_FONTDIR", "/fonts")
+    drop_opencv_plugins()
+    assert "QT_QPA_PLATFORM_PLUGIN_PATH" not in os.environ
+    assert os.environ["QT_QPA_FONTDIR"] == "/fonts"
+
+
+def test_the_whole_command_opens_a_window_and_ends(tmp_path, model, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    (tmp_path / "kptrack").mkdir()
+    (tmp_path / "kptrack" / "window.json").write_text("{")
+    clip = write_clip(tmp_path / "clip.mp4", count=100)
+    record = tmp_path / "out.mp4"
+    process = start_command("live", clip, "--model", model, "--duration", "1.5s", "--record", record)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (0, "")
+    assert load_settings(tmp_path / "kptrack" / "window.json").model == model
+    assert not [line for line in err.splitlines() if "propagateSizeHints" not in line]
+    assert record.exists()
+
+
+_INTERRUPTED = """
+import os, signal, threading, time
+def interrupt():
+    while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=interrupt, daemon=True).start()
+from ui.cli import main
+main()
+"""
+
+
+def test_ctrl_c_closes_an_idle_window(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    process = start_command("live", program=_INTERRUPTED)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (Exit.INTERRUPTED, "")
+    assert "Traceback" not in err
