@@ -16,9 +16,11 @@ from engines.skeleton import SKELETONS
 from training.augment import jittered_boxes
 from training.config import Jitter, TrainConfig
 from training.evaluate import normalised_errors
-from training.images import as_input
+from training.images import Pictures, as_input
 from training.index import load_arrays, read_picture
 
+_BATCH = 64
+_ENOUGH = 800  # pictures to fit four numbers
 NEAR_PERCENT = 10.0  # of the subject's unit of length
 # Crops that see the subject well, and ever worse, up to not at all: a score must tell them apart.
 _STRAY = (
@@ -30,16 +32,15 @@ _STRAY = (
 
 
 @torch.no_grad()
-def calibrate(network: LandmarkNet, config: TrainConfig, images: Path, labels: Path) -> dict[str, float]:
+def calibrate(
+    network: LandmarkNet, config: TrainConfig, pictures: list[np.ndarray], truth: np.ndarray
+) -> dict[str, float]:
     """Fit the four numbers of the scores, in place; no point moves. What the card says about the fit.
 
-    ``labels``: an npz with ``name`` and ``pts``; ``images``: the folder of those pictures.
+    ``truth`` ``(N, K, 2)``: the joints in pixels of the N ``pictures``.
     """
-    arrays = load_arrays(labels, "name", "pts")
-    names, truth = arrays["name"], arrays["pts"].astype(np.float32)
     skeleton, size = SKELETONS[config.skeleton], config.network.input_size
     rng = np.random.default_rng(0)
-    pictures = [read_picture(images / str(name)) for name in names]
     blur, agreement, near = [], [], []
     for stray in _STRAY:
         boxes = jittered_boxes(crop.landmark_boxes(truth, config.crop_scale), stray, rng)
@@ -47,7 +48,7 @@ def calibrate(network: LandmarkNet, config: TrainConfig, images: Path, labels: P
             [crop.cut(image, box, size) for image, box in zip(pictures, boxes, strict=True)]
         )
         xy = []
-        for part in torch.from_numpy(crops).split(64):
+        for part in torch.from_numpy(crops).split(_BATCH):
             drawn = network.drawer(as_input(part))
             points, variance = soft_argmax(network.regressor.logits(drawn))
             xy.append(to_pixels(points, size).numpy())
@@ -63,6 +64,28 @@ def calibrate(network: LandmarkNet, config: TrainConfig, images: Path, labels: P
         "point_score_auc": _auc(-torch.cat(blur).flatten(), is_near.flatten() > 0.5),
         "subject_score_auc": _auc(torch.cat(agreement), is_near.mean(1) > 0.5),
     }
+
+
+def labelled(images: Path, labels: Path) -> tuple[list[np.ndarray], np.ndarray]:
+    """Pictures in ``images`` and their joints, of an npz with ``name`` and ``pts``."""
+    arrays = load_arrays(labels, "name", "pts")
+    return [read_picture(images / str(name)) for name in arrays["name"]], arrays["pts"].astype(np.float32)
+
+
+@torch.no_grad()
+def self_labelled(
+    network: LandmarkNet, config: TrainConfig, train: Path
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Training pictures and what the model itself finds in their best crops: where nobody labelled any."""
+    size = config.network.input_size
+    sets = [each for each in Pictures(train, config).sets if config.set_weights.get(each.name, 1) >= 0.1]
+    every = max(1, sum(len(each.images) for each in sets) // _ENOUGH)
+    pictures = [image for each in sets for image in each.images][::every]
+    stored = np.concatenate([each.boxes for each in sets])[::every]
+    boxes = np.column_stack([stored[:, :2], stored[:, 2] * config.crop_scale, np.zeros(len(stored))])
+    crops = np.concatenate([crop.cut(image, box, size) for image, box in zip(pictures, boxes, strict=True)])
+    xy = [network(part)[0].numpy() for part in torch.from_numpy(crops).split(_BATCH)]
+    return pictures, crop.to_frame(np.concatenate(xy), boxes, size)
 
 
 def _fit(value: Tensor, share: Tensor) -> Tensor:

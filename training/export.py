@@ -12,7 +12,7 @@ import torch
 from engines.model import Model
 from engines.network import LandmarkNet, PoseRegressor, SkeletonDrawer
 from engines.skeleton import SKELETONS
-from training.calibrate import NEAR_PERCENT, calibrate
+from training.calibrate import NEAR_PERCENT, calibrate, labelled, self_labelled
 from training.config import TrainConfig
 
 _LICENCE = (
@@ -30,7 +30,7 @@ def export_model(
     pictures: int,
     step: int,
 ) -> None:
-    """Write Φ and η with a card; scores are calibrated where ``data/labels`` has points of a training set."""
+    """Write Φ and η with a card; scores are calibrated with ``data/labels``, or with itself."""
     skeleton = SKELETONS[config.skeleton]
     network = LandmarkNet(skeleton, config.network)
     network.drawer.load_state_dict(drawer.state_dict())
@@ -44,16 +44,22 @@ def export_model(
         "recipe": config.to_json(),
         "hardware": _hardware(),
         "licence": _LICENCE,
-        "scores": "not calibrated: no labels/*_train.npz beside the training pictures",
     }
-    for labels in sorted((data / "labels").glob("*_train.npz")):
+    labels = next(iter(sorted((data / "labels").glob("*_train.npz"))), None)
+    if labels:
         images = data / "train" / labels.stem.removesuffix("_train") / "images"
-        fit = calibrate(network, config, images, labels)
-        card["scores"] = {
-            "meaning": f"expected share of points within {NEAR_PERCENT:g} % of the unit of length",
-            "calibrated_with": f"{labels.stem} (training pictures; moves no point)",
-            **fit,
-        }
+        fit = calibrate(network, config, *labelled(images, labels))
+        source = f"{labels.stem} (training pictures; moves no point)"
+    else:
+        fit = calibrate(network, config, *self_labelled(network, config, data / "train"))
+        source = (
+            "the model's own landmarks in undisturbed crops of training pictures (no labels; moves no point)"
+        )
+    card["scores"] = {
+        "meaning": f"expected share of points within {NEAR_PERCENT:g} % of the unit of length",
+        "calibrated_with": source,
+        **fit,
+    }
     Model(skeleton, config.network, config.crop_scale, network.state_dict(), card).save(path)
 
 
