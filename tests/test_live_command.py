@@ -227,8 +227,7 @@ def test_bench_live_plays_a_clip_with_and_without_a_slow_engine(
     plain, slow = found["live"]
     assert set(plain) == set(slow) == KEYS | {"added_ms"}
     assert (plain["added_ms"], slow["added_ms"]) == (0, 200)
-    # A short run counts one frame more than its time holds: compared, not clocked.
-    assert slow["fps_processed"] < plain["fps_processed"] / 2
+    assert slow["fps_processed"] < 6
     assert 200 < slow["latency_p50_ms"] <= 300
     assert slow["dropped"]["infer"] > 10
     assert table.read_text() == ended.out

@@ -51,6 +51,7 @@ def run_session(
     session.start()
     display = Thread(target=_display, args=(session, overlay), name="kptrack display", daemon=True)
     display.start()
+    status = session.status()
     try:
         while not cancel.asked:
             status = session.status()
@@ -64,9 +65,11 @@ def run_session(
         session.stop()
         session.join(_PATIENCE_S)
         display.join(_LOOK_EVERY_S)
+    # What is in hand when it stops is finished after the clock: rates are those of the run before.
+    found = figures.of(status)
     status = session.status()
     hear(status)
-    return status, figures.of(status)
+    return status, found
 
 
 def _display(session: LiveSession, overlay: Overlay) -> None:
