@@ -89,6 +89,7 @@ def test_the_figures_are_bars_and_markdown(qtbot, tab):
     assert [each.split(":")[0] for each in bars.accessibleDescription().split("; ")] == [
         f"{row[0]} {row[1]}" for row in rows[:2]
     ]
+    qtbot.waitUntil(lambda: bars.height() >= bars.sizeHint().height())  # laid out an event later
     accent = bars.palette().highlight().color()
     lit = (pixels(bars) == (accent.red(), accent.green(), accent.blue())).all(axis=2)
     assert lit.any(axis=1).sum() > 30  # two bars, one above the other
