@@ -82,9 +82,9 @@ def upsample(image: Tensor) -> Tensor:
 
 
 class SkeletonDrawer(nn.Module):
-    """Φ: image ``(B, 3, S, S)`` in [-1, 1] → skeleton image ``(B, 1, S, S)``, linear output near [-1, 1]."""
+    """Φ: image ``(B, 3, S, S)`` in [-1, 1] → skeleton image ``(B, L, S, S)``, linear output near [-1, 1]."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, layers: int = 1) -> None:
         super().__init__()
         self.encoder = Encoder(3, 8 * width, width)
         self.middle = nn.Sequential(conv_block(8 * width, 8 * width, 3), conv_block(8 * width, 8 * width, 3))
@@ -97,7 +97,7 @@ class SkeletonDrawer(nn.Module):
             if level:
                 blocks.append(conv_block(skip, skip, 3))
             self.refine.append(nn.Sequential(*blocks))
-        self.output = nn.Conv2d(width, 1, 3, padding=1)
+        self.output = nn.Conv2d(width, layers, 3, padding=1)
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""
@@ -109,12 +109,12 @@ class SkeletonDrawer(nn.Module):
 
 
 class PoseRegressor(nn.Module):
-    """η: skeleton image ``(B, 1, S, S)`` → heat-map logits ``(B, K, map, map)`` for ``locate``."""
+    """η: skeleton image ``(B, L, S, S)`` → heat-map logits ``(B, K, map, map)`` for ``soft_argmax``."""
 
-    def __init__(self, joints: int, config: NetworkConfig) -> None:
+    def __init__(self, joints: int, config: NetworkConfig, layers: int = 1) -> None:
         super().__init__()
         halvings = (config.input_size // config.map_size).bit_length() - 1
-        self.encoder = Encoder(1, joints, config.width, "instance", halvings)
+        self.encoder = Encoder(layers, joints, config.width, "instance", halvings)
 
     def forward(self, skeleton_image: Tensor) -> Tensor:
         """Points ``(B, K, 2)`` in [-1, 1]."""
@@ -170,9 +170,10 @@ class LandmarkNet(nn.Module):
 
     def __init__(self, skeleton: Skeleton, config: NetworkConfig) -> None:
         super().__init__()
-        self.drawer = SkeletonDrawer(config.width)
-        self.regressor = PoseRegressor(len(skeleton.joints), config)
-        self.register_buffer("edges", torch.tensor(skeleton.edges), persistent=False)
+        layers = len(skeleton.layers)
+        self.drawer = SkeletonDrawer(config.width, layers)
+        self.regressor = PoseRegressor(len(skeleton.joints), config, layers)
+        self.register_buffer("edges", torch.tensor(skeleton.layers), persistent=False)
         self.register_buffer("point_calibration", torch.tensor([0.0, 1.0]))
         self.register_buffer("subject_calibration", torch.tensor([0.0, 4.0]))
 

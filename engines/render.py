@@ -27,20 +27,22 @@ def to_pixels(points: Tensor, size: int) -> Tensor:
 
 
 def render(points: Tensor, edges: Tensor, size: int, sharpness: float = SHARPNESS) -> Tensor:
-    """Skeleton images ``(B, 1, size, size)`` float32 in [-1, 1].
+    """Skeleton images ``(B, L, size, size)`` float32 in [-1, 1].
 
-    ``points`` ``(B, K, 2)`` normalised (x, y); ``edges`` ``(E, 2)`` int64. Differentiable in
-    ``points``: each pixel follows the edge nearest to it, which is what the maximum does.
+    ``points`` ``(B, K, 2)`` normalised (x, y); ``edges`` ``(L, E, 2)`` int64, those of each channel, or
+    ``(E, 2)`` for one. Differentiable in ``points``: each pixel follows the edge nearest to it, which is
+    what the maximum does.
     """
     points = points.float()
-    start, end = points[:, edges[:, 0]], points[:, edges[:, 1]]
+    layers, count = edges.shape[:-2].numel(), edges.shape[-2]
+    start, end = (points[:, edges[..., side].flatten()].view(-1, count, 2) for side in (0, 1))
     with torch.no_grad():
         distance2, nearest = _squared_distances(start, end - start, size).min(dim=1)
     if torch.is_grad_enabled() and points.requires_grad:
         # Only the nearest edge of a pixel has a gradient: it is measured again, with one.
         distance2 = _squared_distance_to(start, end, nearest, size)
     intensity = torch.exp(-sharpness * (distance2 + _DISTANCE_EPS).sqrt())
-    return (2 * intensity - 1).view(-1, 1, size, size)
+    return (2 * intensity - 1).view(-1, layers, size, size)
 
 
 def _pixel_grid(size: int, like: Tensor) -> tuple[Tensor, Tensor]:

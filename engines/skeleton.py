@@ -16,12 +16,15 @@ class Skeleton:
 
     ``edges`` are pairs of joint indices, in drawing order. ``mirror_pairs`` are the joints that
     trade places when a picture is flipped left to right; joints in no pair stay themselves.
+    ``sides`` are the edges of each channel of a skeleton image, all of them in one if there are none: a
+    drawing in one colour cannot tell a left arm from a right one.
     """
 
     name: str
     joints: tuple[str, ...]
     edges: tuple[Pair, ...]
     mirror_pairs: tuple[Pair, ...]
+    sides: tuple[tuple[Pair, ...], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse indices that no joint has and joints that mirror twice."""
@@ -34,6 +37,13 @@ class Skeleton:
         mirrored = [index for pair in self.mirror_pairs for index in pair]
         if len(set(mirrored)) != len(mirrored):
             raise ValueError(f"skeleton {self.name}: a joint stands in two mirror pairs")
+        if len({len(side) for side in self.layers}) != 1 or {*self.edges} != {*sum(self.layers, ())}:
+            raise ValueError(f"skeleton {self.name}: its sides are not its edges, as many on each")
+
+    @property
+    def layers(self) -> tuple[tuple[Pair, ...], ...]:
+        """The edges of each channel of a skeleton image, as many in each: ``(L, E, 2)`` as an array."""
+        return self.sides or (self.edges,)
 
     @cached_property
     def mirror(self) -> np.ndarray:
@@ -113,7 +123,11 @@ CAT_HEAD = Skeleton(
     mirror_pairs=((0, 1), (3, 8), (4, 7), (5, 6)),
 )
 
-# Left and right are the person's.
+_TRUNK = ((0, 7), (7, 8), (8, 9), (9, 10))
+_RIGHT = ((0, 1), (1, 2), (2, 3), (8, 14), (14, 15), (15, 16))
+_LEFT = ((0, 4), (4, 5), (5, 6), (8, 11), (11, 12), (12, 13))
+
+# Left and right are the person's, and each is drawn in a channel of its own.
 HUMAN = Skeleton(
     name="human",
     joints=(
@@ -135,12 +149,9 @@ HUMAN = Skeleton(
         "r_elbow",
         "r_wrist",
     ),
-    edges=(
-        *((0, 1), (1, 2), (2, 3), (0, 4), (4, 5), (5, 6)),
-        *((0, 7), (7, 8), (8, 9), (9, 10)),
-        *((8, 11), (11, 12), (12, 13), (8, 14), (14, 15), (15, 16)),
-    ),
+    edges=(*_RIGHT[:3], *_LEFT[:3], *_TRUNK, *_LEFT[3:], *_RIGHT[3:]),
     mirror_pairs=((1, 4), (2, 5), (3, 6), (11, 14), (12, 15), (13, 16)),
+    sides=((*_TRUNK, *_RIGHT), (*_TRUNK, *_LEFT)),
 )
 
 # All 32 joints stored with Human3.6M; the 16 edges are those that KeypointGAN draws.

@@ -186,7 +186,7 @@ def test_mistakes_on_the_command_line_are_one_line_and_2(data, tmp_path, capsys)
 
 
 def test_the_pool_gives_back_older_fakes_half_the_time():
-    pool, generator = ImagePool(8, 4, CPU), torch.Generator().manual_seed(0)
+    pool, generator = ImagePool(8, (1, 4, 4), CPU), torch.Generator().manual_seed(0)
     first = torch.zeros(8, 1, 4, 4)
     assert torch.equal(pool.swap(first, generator), first)
     later = torch.ones(200, 1, 4, 4)

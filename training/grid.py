@@ -29,7 +29,7 @@ def write_grid(
     target = as_input(batch.image)
     drawn = drawer(target)
     points = regressor(drawn)
-    edges = torch.tensor(skeleton.edges, device=target.device)
+    edges = torch.tensor(skeleton.layers, device=target.device)
     clean = render(points, edges, target.shape[-1])
     redrawn = decoder(clean, as_input(batch.other))
     rows = [_tiles(each) for each in (target, as_input(batch.other), drawn, clean, redrawn)]
@@ -41,8 +41,9 @@ def write_grid(
 
 
 def _tiles(images: Tensor) -> list[np.ndarray]:
-    """Images ``(B, 1 or 3, S, S)`` in [-1, 1] as RGB tiles."""
-    pixels = ((images.float().clamp(-1, 1) + 1) * 127.5).expand(-1, 3, -1, -1)
+    """Images ``(B, 1 to 3, S, S)`` in [-1, 1] as RGB tiles; two channels are red and green-blue."""
+    pixels = (images.float().clamp(-1, 1) + 1) * 127.5
+    pixels = pixels[:, (0, 1, 1)] if pixels.shape[1] == 2 else pixels.expand(-1, 3, -1, -1)
     arrays = pixels.permute(0, 2, 3, 1).round().byte().cpu().numpy()
     return [cv2.resize(each, (_TILE, _TILE), interpolation=cv2.INTER_LINEAR) for each in arrays]
 

@@ -39,14 +39,14 @@ class Learner:
     ) -> None:
         """``mean_pose`` ``(K, 2)``: the prior's, in units of the landmark box."""
         torch.manual_seed(config.seed)
-        size, width = config.network.input_size, config.network.width
+        size, width, layers = config.network.input_size, config.network.width, len(skeleton.layers)
         self.config, self.skeleton, self.device = config, skeleton, device
-        self.edges = torch.tensor(skeleton.edges, device=device)
+        self.edges = torch.tensor(skeleton.layers, device=device)
         self.mirror = torch.from_numpy(skeleton.mirror).to(device)
-        self.drawer = self._new(SkeletonDrawer(width))
-        self.decoder = self._new(Decoder(width))
-        self.regressor = self._new(PoseRegressor(len(skeleton.joints), config.network))
-        self.discriminator = self._new(Discriminator(config.discriminator_width, size))
+        self.drawer = self._new(SkeletonDrawer(width, layers))
+        self.decoder = self._new(Decoder(width, layers))
+        self.regressor = self._new(PoseRegressor(len(skeleton.joints), config.network, layers))
+        self.discriminator = self._new(Discriminator(config.discriminator_width, size, layers))
         self.perceptual = perceptual.to(device)
         self.mean_pose = mean_pose.to(device)
         self.mean_shape = losses.MeanShape(self.mean_pose, self.mirror)
@@ -55,7 +55,7 @@ class Learner:
             multi_avg_fn=_average(config.ema),
             use_buffers=True,
         )
-        self.pool = ImagePool(config.pool, size, device)
+        self.pool = ImagePool(config.pool, (layers, size, size), device)
         self.optimisers = {
             "generator": torch.optim.Adam(
                 [*self.drawer.parameters(), *self.decoder.parameters()], config.lr, betas=_BETAS
@@ -190,12 +190,12 @@ class Learner:
 class ImagePool:
     """Earlier fakes, so that D does not forget them: half of what goes in comes out as an older one."""
 
-    def __init__(self, capacity: int, size: int, device: torch.device) -> None:
-        self._images = torch.zeros(capacity, 1, size, size, device=device)
+    def __init__(self, capacity: int, shape: tuple[int, int, int], device: torch.device) -> None:
+        self._images = torch.zeros(capacity, *shape, device=device)
         self._filled = 0
 
     def swap(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """``images`` ``(B, 1, S, S)``, some of them exchanged for stored ones."""
+        """``images`` ``(B, L, S, S)``, some of them exchanged for stored ones."""
         images = images.clone()
         for index in range(len(images)):
             if self._filled < len(self._images):

@@ -12,15 +12,15 @@ from engines.network import Encoder, conv_block, upsample
 
 
 class Decoder(nn.Module):
-    """Ψ: skeleton image ``(B, 1, S, S)`` and appearance ``(B, 3, S, S)`` → image ``(B, 3, S, S)``.
+    """Ψ: skeleton image ``(B, L, S, S)`` and appearance ``(B, 3, S, S)`` → image ``(B, 3, S, S)``.
 
     Two encoders that share nothing, their codes concatenated (skeleton first), no skips: what is
     drawn must pass through the skeleton image. Linear output.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, layers: int = 1) -> None:
         super().__init__()
-        self.skeleton = Encoder(1, 8 * width, width)
+        self.skeleton = Encoder(layers, 8 * width, width)
         self.appearance = Encoder(3, 8 * width, width)
         channels = [16 * width, 8 * width, 4 * width, 2 * width]
         self.levels = nn.ModuleList(
@@ -40,9 +40,9 @@ class Decoder(nn.Module):
 class PatchDiscriminator(nn.Module):
     """Real or drawn, patch by patch; no norm in the first and last layer, as in the authors' code."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, inputs: int) -> None:
         super().__init__()
-        layers: list[nn.Module] = [nn.Conv2d(1, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
+        layers: list[nn.Module] = [nn.Conv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
         for level, stride in enumerate((2, 2, 1)):
             channels = width << level
             layers += [
@@ -53,21 +53,21 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, 1))
 
     def forward(self, image: Tensor) -> Tensor:
-        """``(B, 1, S, S)`` → one number a patch."""
+        """``(B, L, S, S)`` → one number a patch."""
         return self.layers(image)
 
 
 class Discriminator(nn.Module):
     """D_Y: three independent patch discriminators, at full, half and quarter size where large enough."""
 
-    def __init__(self, width: int, input_size: int) -> None:
+    def __init__(self, width: int, input_size: int, layers: int = 1) -> None:
         super().__init__()
         # Below 32 px the stack of strides leaves nothing of the picture.
         self.reductions = [reduction for reduction in (1, 2, 4) if input_size // reduction >= 32]
-        self.scales = nn.ModuleList(PatchDiscriminator(width) for _ in self.reductions)
+        self.scales = nn.ModuleList(PatchDiscriminator(width, layers) for _ in self.reductions)
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        """``(B, 1, S, S)`` → the answer of each scale."""
+        """``(B, L, S, S)`` → the answer of each scale."""
         answers = []
         for reduction, scale in zip(self.reductions, self.scales, strict=True):
             size = image.shape[-1] // reduction

@@ -37,10 +37,10 @@ def pretrain(
     """
     torch.manual_seed(config.seed)
     skeleton = SKELETONS[config.skeleton]
-    regressor = PoseRegressor(len(skeleton.joints), config.network)
+    regressor = PoseRegressor(len(skeleton.joints), config.network, len(skeleton.layers))
     initialise(regressor)
     move(regressor, device)
-    edges = torch.tensor(skeleton.edges, device=device)
+    edges = torch.tensor(skeleton.layers, device=device)
     optimiser = torch.optim.Adam(regressor.parameters(), config.regressor_lr, betas=(0.5, 0.999))
     step, stopped = 0, False
     if path.exists():

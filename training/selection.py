@@ -30,7 +30,7 @@ def label_free_score(
     """
     drawer, decoder, regressor = nets
     target, view = as_input(batch.image), as_input(batch.view)
-    edges = torch.tensor(skeleton.edges, device=target.device)
+    edges = torch.tensor(skeleton.layers, device=target.device)
     drawn = drawer(target)
     points, view_points = regressor(drawn), regressor(drawer(view))
     clean = render(points, edges, target.shape[-1])
