@@ -16,8 +16,9 @@ from engines.skeleton import SKELETONS
 from training.augment import jittered_boxes
 from training.config import Jitter, TrainConfig
 from training.evaluate import normalised_errors
-from training.images import Pictures, as_input
+from training.images import as_input
 from training.index import load_arrays, read_picture
+from training.stored import StoredSet
 
 _BATCH = 64
 _ENOUGH = 800  # pictures to fit four numbers
@@ -74,11 +75,11 @@ def labelled(images: Path, labels: Path) -> tuple[list[np.ndarray], np.ndarray]:
 
 @torch.no_grad()
 def self_labelled(
-    network: LandmarkNet, config: TrainConfig, train: Path
+    network: LandmarkNet, config: TrainConfig, sets: list[StoredSet]
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Training pictures and what the model itself finds in their best crops: where nobody labelled any."""
     size = config.network.input_size
-    sets = [each for each in Pictures(train, config).sets if config.set_weights.get(each.name, 1) >= 0.1]
+    sets = [each for each in sets if config.set_weights.get(each.name, 1) >= 0.1]
     every = max(1, sum(len(each.images) for each in sets) // _ENOUGH)
     pictures = [image for each in sets for image in each.images][::every]
     stored = np.concatenate([each.boxes for each in sets])[::every]

@@ -51,6 +51,10 @@ class TrainConfig:
     equivariance: float = 10.0
     mean_shape: float = 30.0
     equivariance_from: int = 100  # ramped up to full over as many steps again
+    # Nor are puppets, where there are any: so many in a batch, in place of the mean pose in the warm
+    # start, and from then on beside the pictures with this weight.
+    puppets: int = 0
+    puppet: float = 30.0
 
     jitter: Jitter = field(default_factory=Jitter)
     # The estimated box of a crop is itself off by about this much: the prior must stray as far.
@@ -86,7 +90,45 @@ _FACE_POSES = {"wflw_test": 0.45, "lfpw_test": 0.5, "ibug": 0.05}
 # The third is large, blurred and unlike any picture that a camera takes today.
 _CAT_SETS = {"asirra_unlab": 0.42, "breeds_unlab": 0.5, "asirra100_unlab_lowres": 0.08}
 
+# The poses that people take in the pictures, by how well each source knows them.
+_HUMAN_POSES = {"bend17": 0.4, "mocap17": 0.4, "penn2d": 0.2, "lspet2d": 0.0}
+# One boy, one wall and one grey field must not be what a person looks like.
+_HUMAN_SETS = {
+    **{"yoga": 0.26, "darebee": 0.14, "kth": 0.1, "misc": 0.12, "schoolroom": 0.08, "tread": 0.07},
+    **{
+        "gaitroom": 0.08,
+        "gaitlab": 0.04,
+        "gmdcsa24": 0.03,
+        "sports2d": 0.03,
+        "taichi": 0.02,
+        "tracked": 0.03,
+    },
+}
+_HUMAN = TrainConfig(
+    skeleton="human",
+    crop_scale=1.25,
+    warm_start_steps=4000,
+    mean_shape=0.0,  # people stand, bend and stretch in the pictures as often as they like
+    puppets=32,
+    jitter=Jitter(scale=0.08, shift=0.04, roll=6.0),
+    box_noise=Jitter(scale=0.05, shift=0.03, roll=2.0),
+    set_weights=_HUMAN_SETS,
+    prior_weights=_HUMAN_POSES,
+)
+
 PRESETS = {
+    "human": _HUMAN,
+    "human-lite": dataclasses.replace(
+        _HUMAN,
+        network=NetworkConfig(input_size=64, width=16, map_size=16),
+        regressor_steps=4000,
+        regressor_batch=32,
+        steps=9000,
+        batch=16,
+        lr=3e-4,
+        discriminator_width=32,
+        puppets=16,
+    ),
     "face": TrainConfig(skeleton="face68", crop_scale=1.5, set_weights=_FACE_SETS, prior_weights=_FACE_POSES),
     "face-lite": TrainConfig(
         skeleton="face68",

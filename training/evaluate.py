@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from engines import crop
 from engines.engine import Engine
-from engines.skeleton import CAT_HEAD, FACE68, Skeleton
+from engines.skeleton import CAT_HEAD, FACE68, HUMAN, Skeleton
 from tracker.detect import make_detector
 from training.index import load_arrays, read_picture
 
@@ -19,17 +19,24 @@ CROPS = ("truth", "detector")
 _LIMIT = 10.0  # percent: failure rate and area under the curve are taken there
 _LARGEST_SHIFT = 0.15  # of the picture's side, before a detector looks: its middle must not be the answer
 _BATCH = 32
-# The two joints, or the means of two groups, whose distance is the unit of length.
+# The two joints whose distance is the unit of length; a person's is the side of the crop.
 _UNITS = {FACE68.name: ("left_eye_0", "right_eye_3"), CAT_HEAD.name: ("left_eye", "right_eye")}
+_PERSON_CROP = 1.25  # the longer side of the joints' box fills 0.8 of the crop
 
 
 @dataclass(frozen=True)
 class LabelledSet:
-    """Pictures, RGB, and their joints ``(N, K, 2)`` in pixels; ``groups`` ``(N,)`` names set and subset."""
+    """Pictures, RGB, and their joints ``(N, J, 2)`` in pixels; ``groups`` ``(N,)`` names set and subset.
+
+    ``joints`` ``(J,)`` are the skeleton's that are labelled; ``inferred`` ``(N, J)`` those that cannot be
+    seen, and were placed by what is around them.
+    """
 
     images: list[np.ndarray]
     points: np.ndarray
     groups: np.ndarray
+    joints: np.ndarray
+    inferred: np.ndarray
 
 
 def load_labelled(folder: Path, skeleton: Skeleton) -> list[LabelledSet]:
@@ -47,15 +54,22 @@ def load_labelled(folder: Path, skeleton: Skeleton) -> list[LabelledSet]:
 def _load(folder: Path, skeleton: Skeleton) -> LabelledSet:
     index = load_arrays(folder / "index.npz", "name", "pts")
     points, names = index["pts"].astype(np.float32), index["name"]
-    if points.shape != (len(names), len(skeleton.joints), 2):
+    labelled = index.get("joint_names", np.array(skeleton.joints)).tolist()
+    if points.shape != (len(names), len(labelled), 2) or set(labelled) - set(skeleton.joints):
         raise ValueError(
             f"{folder / 'index.npz'}: pts of shape {points.shape} do not fit {len(names)} pictures"
-            f" of {skeleton.name}: want {(len(names), len(skeleton.joints), 2)}"
+            f" of {skeleton.name}: want {(len(names), len(skeleton.joints), 2)}, or joint_names out of its own"
         )
     subset = index.get("subset", np.full(len(names), ""))
+    if "upright" in index:
+        subset = np.where(index["upright"], "upright", "other")
     several = len(np.unique(subset)) > 1
     groups = np.array([f"{folder.name}/{each}" if several else folder.name for each in subset])
-    return LabelledSet([read_picture(folder / "images" / str(name)) for name in names], points, groups)
+    images = [read_picture(folder / "images" / str(name)) for name in names]
+    joints = np.array([skeleton.joints.index(joint) for joint in labelled])
+    return LabelledSet(
+        images, points, groups, joints, index.get("inferred", np.zeros(points.shape[:2], bool))
+    )
 
 
 def predict(engine: Engine, images: list[np.ndarray], boxes: np.ndarray) -> np.ndarray:
@@ -67,13 +81,32 @@ def predict(engine: Engine, images: list[np.ndarray], boxes: np.ndarray) -> np.n
 
 
 def normalised_errors(points: np.ndarray, truth: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Distances ``(N, K)`` of points to the truth, both ``(N, K, 2)``, in percent of the subject's unit.
+    """Distances ``(N, J)`` of points to the truth, both ``(N, J, 2)``, in percent of the subject's unit.
 
-    Faces: the distance of the outer eye corners; cats: of the eyes.
+    Faces: the distance of the outer eye corners; cats: of the eyes; people: the side of the crop, whichever
+    joints are given.
     """
-    left, right = (skeleton.joints.index(joint) for joint in _UNITS[skeleton.name])
-    unit = np.linalg.norm(truth[:, left] - truth[:, right], axis=-1)
+    if skeleton.name in _UNITS:
+        left, right = (skeleton.joints.index(joint) for joint in _UNITS[skeleton.name])
+        unit = np.linalg.norm(truth[:, left] - truth[:, right], axis=-1)
+    else:
+        unit = crop.landmark_boxes(truth, _PERSON_CROP)[:, 2]
     return 100 * np.linalg.norm(points - truth, axis=-1) / unit[:, None]
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """Errors ``(N, J)`` of N pictures, and ``swapped``: with left and right of the subject exchanged."""
+
+    errors: np.ndarray
+    swapped: np.ndarray
+    inferred: np.ndarray
+    missed: np.ndarray
+    groups: np.ndarray
+
+    def where(self, chosen: np.ndarray) -> _Scored:
+        """The part that ``chosen`` ``(N,)`` marks."""
+        return _Scored(*(getattr(self, each.name)[chosen] for each in fields(self)))
 
 
 def evaluate(engine: Engine, model: str, data: Path, crops: str) -> dict[str, Any]:
@@ -84,41 +117,53 @@ def evaluate(engine: Engine, model: str, data: Path, crops: str) -> dict[str, An
     Percent, but ``auc10``, which is 0 to 1. Raises ``ValueError`` for data that do not fit the model.
     """
     skeleton = engine.skeleton
-    if skeleton.name not in _UNITS:
-        raise ValueError(f"no measure for {skeleton.name}: there is one for {', '.join(_UNITS)}")
-    errors, groups, missed = [], [], []
-    for each in load_labelled(data, skeleton):
-        if crops == "truth":
-            boxes = crop.landmark_boxes(each.points, engine.crop_scale)
-            images, truth, found = each.images, each.points, np.ones(len(each.images), bool)
-        else:
-            images, truth = _shifted(each)
-            boxes, found = _detected(images, engine)
-        errors.append(normalised_errors(predict(engine, images, boxes), truth, skeleton))
-        groups.append(each.groups)
-        missed.append(~found)
-    pooled, group, not_found = np.concatenate(errors), np.concatenate(groups), np.concatenate(missed)
-    measures = _measures(pooled, not_found, skeleton)
-    per_joint = dict(zip(skeleton.joints, pooled.mean(axis=0).round(3).tolist(), strict=True))
+    if skeleton.name not in (*_UNITS, HUMAN.name):
+        raise ValueError(
+            f"no measure for {skeleton.name}: there is one for {', '.join(_UNITS)}, {HUMAN.name}"
+        )
+    loaded = load_labelled(data, skeleton)
+    if any(not np.array_equal(each.joints, loaded[0].joints) for each in loaded):
+        raise ValueError(f"the sets in {data} have different joints: measure them one by one")
+    parts = [_score(engine, each, crops) for each in loaded]
+    scored = _Scored(
+        *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(_Scored))
+    )
+    names = [skeleton.joints[joint] for joint in loaded[0].joints]
+    per_joint = dict(zip(names, scored.errors.mean(axis=0).round(3).tolist(), strict=True))
     sets = {
-        str(name): _measures(pooled[group == name], not_found[group == name], skeleton)
-        for name in np.unique(group)
+        str(name): _measures(scored.where(scored.groups == name), skeleton)
+        for name in np.unique(scored.groups)
     }
     return {
         "model": model,
         "data": data.name,
         "crop": crops,
-        **measures,
+        **_measures(scored, skeleton),
         "per_joint": per_joint,
         "sets": sets,
     }
 
 
-def _measures(errors: np.ndarray, not_found: np.ndarray, skeleton: Skeleton) -> dict[str, Any]:
-    mean = errors.mean(axis=1)
+def _score(engine: Engine, labelled: LabelledSet, crops: str) -> _Scored:
+    if crops == "truth":
+        boxes = crop.landmark_boxes(labelled.points, engine.crop_scale)
+        images, truth, found = labelled.images, labelled.points, np.ones(len(boxes), bool)
+    else:
+        images, truth = _shifted(labelled)
+        boxes, found = _detected(images, engine)
+    points, skeleton = predict(engine, images, boxes), engine.skeleton
+    errors, swapped = (
+        normalised_errors(each[:, labelled.joints], truth, skeleton)
+        for each in (points, points[:, skeleton.mirror])
+    )
+    return _Scored(errors, swapped, labelled.inferred, ~found, labelled.groups)
+
+
+def _measures(scored: _Scored, skeleton: Skeleton) -> dict[str, Any]:
+    mean, swapped = scored.errors.mean(axis=1), scored.swapped.mean(axis=1)
     measures = {
         "n": len(mean),
-        "not_found": int(not_found.sum()),
+        "not_found": int(scored.missed.sum()),
         "nme": float(mean.mean()),
         "median": float(np.median(mean)),
         # The share of pictures below an error, integrated from 0 to the limit: exact, without bins.
@@ -126,7 +171,12 @@ def _measures(errors: np.ndarray, not_found: np.ndarray, skeleton: Skeleton) -> 
         "fr10": float(100 * (mean > _LIMIT).mean()),
     }
     if skeleton.name == CAT_HEAD.name:
-        measures["nme_eyes_mouth"] = float(errors[:, :3].mean())
+        measures["nme_eyes_mouth"] = float(scored.errors[:, :3].mean())
+    if skeleton.name == HUMAN.name:
+        # An oracle that may exchange left and right of the whole body shows what else is wrong.
+        measures["oracle"] = float(np.minimum(mean, swapped).mean())
+        measures["right_sides"] = float(100 * (mean <= swapped).mean())
+        measures["nme_seen"] = float(scored.errors[~scored.inferred].mean())
     return measures
 
 
@@ -158,19 +208,32 @@ def _detected(images: list[np.ndarray], engine: Engine) -> tuple[np.ndarray, np.
     return np.array(boxes, np.float32), np.array(found)
 
 
+# Key and title of the columns of the table, where there are such measures.
+_COLUMNS = {
+    "n": "pictures",
+    "not_found": "not found",
+    "nme": "NME %",
+    "median": "median %",
+    "auc10": "AUC@10",
+    "fr10": "failures@10 %",
+    "nme_eyes_mouth": "eyes + mouth",
+    "oracle": "left-right oracle %",
+    "right_sides": "sides right %",
+    "nme_seen": "visible joints %",
+}
+
+
 def as_text(measures: dict[str, Any]) -> str:
     """The measures as a Markdown table, a row a set."""
-    extra = [("nme_eyes_mouth", "eyes + mouth")] if "nme_eyes_mouth" in measures else []
-    columns = [("n", "pictures"), ("not_found", "not found"), ("nme", "NME %"), ("median", "median %")]
-    columns += [("auc10", "AUC@10"), ("fr10", "failures@10 %"), *extra]
+    columns = {key: title for key, title in _COLUMNS.items() if key in measures}
     rows = [("all", measures)] if len(measures["sets"]) > 1 else []
     lines = [
         f"| {measures['model']} on {measures['data']}, {measures['crop']} crop | "
-        + " | ".join(title for _, title in columns)
+        + " | ".join(columns.values())
         + " |",
         "|---" * (len(columns) + 1) + "|",
     ]
     for name, row in [*measures["sets"].items(), *rows]:
-        cells = [str(row[key]) if key in ("n", "not_found") else f"{row[key]:.3g}" for key, _ in columns]
+        cells = [str(row[key]) if isinstance(row[key], int) else f"{row[key]:.3g}" for key in columns]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)

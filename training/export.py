@@ -14,6 +14,7 @@ from engines.network import LandmarkNet, PoseRegressor, SkeletonDrawer
 from engines.skeleton import SKELETONS
 from training.calibrate import NEAR_PERCENT, calibrate, labelled, self_labelled
 from training.config import TrainConfig
+from training.stored import StoredSet
 
 _LICENCE = (
     "research use only: trained on pictures of people without a licence for more; see weights/NOTICE.md"
@@ -27,15 +28,19 @@ def export_model(
     config: TrainConfig,
     data: Path,
     command: str,
-    pictures: int,
+    sets: list[StoredSet],
     step: int,
 ) -> None:
-    """Write Φ and η with a card; scores are calibrated with ``data/labels``, or with itself."""
+    """Write Φ and η, learned from ``sets``, with a card; scores are calibrated with ``data/labels``.
+
+    Without any there, with what the model itself finds in ``sets``.
+    """
     skeleton = SKELETONS[config.skeleton]
     network = LandmarkNet(skeleton, config.network)
     network.drawer.load_state_dict(drawer.state_dict())
     network.regressor.load_state_dict(regressor.state_dict())
     network.eval()
+    pictures = sum(len(each.images) for each in sets)
     card: dict[str, Any] = {
         "method": "KeypointGAN (Jakab, Gupta, Bilen, Vedaldi, CVPR 2020); no paired label was used",
         "data": f"{pictures} unlabelled pictures and unpaired poses of {data.name}",
@@ -45,13 +50,17 @@ def export_model(
         "hardware": _hardware(),
         "licence": _LICENCE,
     }
+    if config.puppets:
+        card["deviation"] = (
+            "Φ learned first, and beside the pictures, from drawn puppets in poses of the prior"
+        )
     labels = next(iter(sorted((data / "labels").glob("*_train.npz"))), None)
     if labels:
         images = data / "train" / labels.stem.removesuffix("_train") / "images"
         fit = calibrate(network, config, *labelled(images, labels))
         source = f"{labels.stem} (training pictures; moves no point)"
     else:
-        fit = calibrate(network, config, *self_labelled(network, config, data / "train"))
+        fit = calibrate(network, config, *self_labelled(network, config, sets))
         source = (
             "the model's own landmarks in undisturbed crops of training pictures (no labels; moves no point)"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -16,10 +15,10 @@ from torch import Tensor
 from engines import crop
 from training.augment import ThinPlateWarps, crop_maps, hide_blocks, jittered_boxes, random_colours
 from training.config import TrainConfig
-from training.index import load_arrays, read_picture
+from training.puppets import Puppets
+from training.stored import StoredSet, load_sets
 
 _SAME_PICTURE_BITS = 4  # of 256: frames closer than this by difference hash say nothing about motion
-_HELD_OUT = 20  # one identity in so many is kept for the label-free score
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Batch:
     ``image`` is what is to be drawn and redrawn; ``other`` gives its appearance; ``view`` is another
     crop of the picture of ``image``, in other colours. ``mirrored`` ``(B,)``: ``view`` is flipped
     against ``image``. ``boxes`` ``(B, 3)``: landmark box as estimated; ``trusted`` ``(B,)``: on this picture.
+    ``puppets`` ``(P, S, S, 3)`` uint8 with ``puppet_poses`` ``(P, K, 2)``, normalised; P may be 0.
     """
 
     image: Tensor
@@ -39,6 +39,8 @@ class Batch:
     mirrored: Tensor
     boxes: Tensor
     trusted: Tensor
+    puppets: Tensor
+    puppet_poses: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -52,64 +54,15 @@ def as_input(images: Tensor) -> Tensor:
     return images.permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
-@dataclass(frozen=True)
-class StoredSet:
-    """One folder of pictures (``images/`` and ``index.npz``), decoded."""
-
-    name: str
-    images: list[np.ndarray]
-    boxes: np.ndarray  # (N, 3) centre and longer side of the landmark box
-    estimated: np.ndarray  # (N,) bool: the box was found on this very picture
-    clips: list[np.ndarray]  # frame numbers of each clip; a still is a clip of one
-    hashes: np.ndarray  # (N, 32) uint8 difference hash
-
-
-def load_set(folder: Path, held_out: bool) -> StoredSet:
-    """The held-out identities of a folder, or all the others.
-
-    Raises ``ValueError`` when the folder has no readable index or picture.
-    """
-    index = load_arrays(folder / "index.npz", "name")
-    identity = index.get("identity", index["name"])
-    keep = np.array([_is_held_out(str(each)) for each in identity]) == held_out
-    images = [read_picture(folder / "images" / str(name)) for name in index["name"][keep]]
-    video = index["video"][keep] if "video" in index else np.full(keep.sum(), "")
-    stills = [np.array([number]) for number in np.flatnonzero(video == "")]
-    clips = [np.flatnonzero(video == each) for each in np.unique(video) if each != ""]
-    source = index["box_from"][keep] if "box_from" in index else np.full(keep.sum(), "haar")
-    hashes = np.array([_difference_hash(image) for image in images]).reshape(len(images), 32)
-    boxes = (
-        index["box"][keep].astype(np.float64) if "box" in index else np.array([_middle(x) for x in images])
-    )
-    return StoredSet(folder.name, images, boxes.reshape(-1, 3), source == "haar", stills + clips, hashes)
-
-
-def _middle(image: np.ndarray) -> tuple[float, float, float]:
-    """The landmark box of a picture cut around its subject, which shows twice that box: stored sets do."""
-    height, width = image.shape[:2]
-    return (width - 1) / 2, (height - 1) / 2, max(height, width) / 2
-
-
-def _is_held_out(identity: str) -> bool:
-    return hashlib.sha256(identity.encode()).digest()[0] % _HELD_OUT == 0
-
-
-def _difference_hash(image: np.ndarray) -> np.ndarray:
-    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), (17, 16), interpolation=cv2.INTER_AREA)
-    return np.packbits(grey[:, 1:] > grey[:, :-1])
-
-
 class Pictures:
     """Sets to draw batches from; a batch depends on the seed and its number alone, so a run can resume."""
 
-    def __init__(self, folder: Path, config: TrainConfig, held_out: bool = False) -> None:
-        subfolders = sorted(path.parent for path in folder.glob("*/index.npz"))
-        if not subfolders:
-            raise ValueError(f"no sets under {folder}: want {folder}/SET/index.npz and {folder}/SET/images")
-        loaded = (load_set(each, held_out) for each in subfolders)
-        self.sets = [each for each in loaded if each.images]
-        if not self.sets:
-            raise ValueError(f"no pictures under {folder}")
+    def __init__(
+        self, folder: Path, config: TrainConfig, held_out: bool = False, puppets: Puppets | None = None
+    ) -> None:
+        self.sets = load_sets(folder, held_out)
+        self._puppets = puppets
+        self._scenes = [image for each in self.sets for image in each.images[::10]] if puppets else []
         weights = np.array([config.set_weights.get(each.name, 1.0 / len(self.sets)) for each in self.sets])
         self._weights = weights / weights.sum()
         self._config = config
@@ -124,7 +77,14 @@ class Pictures:
         rng = np.random.default_rng([self._config.seed, number])
         samples = [self._sample(rng) for _ in range(size or self._config.batch)]
         columns = {key: torch.from_numpy(np.stack([each[key] for each in samples])) for key in samples[0]}
-        return Batch(**columns)
+        puppets, poses = self._drawn(number)
+        return Batch(**columns, puppets=torch.from_numpy(puppets), puppet_poses=torch.from_numpy(poses))
+
+    def _drawn(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        size = self._config.network.input_size
+        if self._puppets is None:
+            return np.empty((0, size, size, 3), np.uint8), np.empty((0, 1, 2), np.float32)
+        return self._puppets.batch(number, self._config.puppets, size, self._scenes)
 
     def batches(self, first: int, workers: int = 2, ahead: int = 6) -> Iterator[Batch]:
         """Batches from ``first`` on, without end, prepared in threads."""
@@ -155,6 +115,8 @@ class Pictures:
             appearance = hide_blocks(image, rng)
         else:
             other_box = jittered_boxes(self._crop_box(chosen, other), config.jitter, rng)[0]
+            if chosen.still_camera[frame]:
+                other_box = crop_boxes[0]  # the same background: what differs is the person
             if other == frame:
                 appearance = self._warps.cut(chosen.images[frame], other_box, rng)
                 appearance = appearance[:, ::-1] if flipped[0] else appearance

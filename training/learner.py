@@ -102,12 +102,21 @@ class Learner:
         self.mean_shape.mean = state["mean_shape"]
 
     def warm_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Φ alone: draw the mean pose on every picture's estimated box, as its crop sees it."""
-        on_picture = self.mean_pose * batch.boxes[:, None, 2:] + batch.boxes[:, None, :2]
-        poses = apply_maps(on_picture, torch.linalg.inv(batch.maps))
+        """Φ alone: draw the pose of every puppet or, without any, the mean pose on every picture.
+
+        That lies on the picture's estimated box, as its crop sees it.
+        """
+        if len(batch.puppets):
+            poses = batch.puppet_poses
+            # Pictures come along, so that the batch norms do not take all the world for puppets.
+            images = torch.cat([batch.puppets, batch.image])
+        else:
+            on_picture = self.mean_pose * batch.boxes[:, None, 2:] + batch.boxes[:, None, :2]
+            poses = apply_maps(on_picture, torch.linalg.inv(batch.maps))
+            images = batch.image
         with autocast(self.device):
-            drawn = self.drawer(as_input(batch.image))
-        loss = F.mse_loss(drawn.float(), render(poses, self.edges, drawn.shape[-1]))
+            drawn = self.drawer(as_input(images))[: len(poses)]
+        loss = losses.drawing(drawn, render(poses, self.edges, drawn.shape[-1]))
         _descend(self.warm_start, loss)
         self.averaged.update_parameters(self.averaged_sources)
         return {"warm_start": loss.detach()}
@@ -133,7 +142,8 @@ class Learner:
 
         # Φ and Ψ.
         with autocast(self.device), _frozen(self.discriminator, self.regressor):
-            drawn = self.drawer(torch.cat([target, as_input(batch.view)]))
+            drawn = self.drawer(torch.cat([target, as_input(batch.view), as_input(batch.puppets)]))
+            drawn, drawn_puppets = drawn.tensor_split([2 * len(target)])
             points, view_points = points_of(self.regressor.logits(drawn)).chunk(2)
             answers = self.discriminator(self._augmented(drawn, generator))
             clean = render(points, self.edges, target.shape[-1])
@@ -143,6 +153,7 @@ class Learner:
         equivariance = losses.equivariance(
             points, batch.maps, view_points, batch.view_maps, batch.mirrored, self.mirror
         )
+        puppet = losses.drawing(drawn_puppets, render(batch.puppet_poses, self.edges, target.shape[-1]))
         placed = losses.in_boxes(points, batch.maps, batch.boxes, self.mirror)
         mean_shape = self.mean_shape(placed, batch.trusted)
         ramp = min(1.0, max(0.0, number / max(1, config.equivariance_from) - 1))
@@ -151,7 +162,8 @@ class Learner:
             config.adversarial * adversarial
             + config.reconstruction * reconstruction
             + ramp * config.equivariance * equivariance
-            + config.mean_shape * mean_shape,
+            + config.mean_shape * mean_shape
+            + config.puppet * puppet,
         )
 
         # D_Y.
@@ -177,6 +189,7 @@ class Learner:
             "reconstruction": reconstruction.detach(),
             "equivariance": equivariance.detach(),
             "mean_shape": mean_shape.detach(),
+            "puppet": puppet.detach(),
             "discrimination": discrimination.detach(),
             "reading": reading.detach(),
             "cycle": cycle.detach(),

@@ -16,6 +16,11 @@ def adversarial(answers: Sequence[Tensor], real: bool) -> Tensor:
     return torch.stack([(answer.float() - target).square().mean() for answer in answers]).mean()
 
 
+def drawing(drawn: Tensor, wanted: Tensor) -> Tensor:
+    """Mean squared difference of skeleton images ``(B, L, S, S)``; 0 of none."""
+    return (drawn.float() - wanted).square().sum() / max(1, wanted.numel())
+
+
 def equivariance(
     points: Tensor, maps: Tensor, other_points: Tensor, other_maps: Tensor, flip: Tensor, mirror: Tensor
 ) -> Tensor:

@@ -9,16 +9,27 @@ import torch
 from torch import Tensor
 
 from engines.skeleton import Skeleton
+from training import projection
 from training.augment import apply_maps, crop_maps, jittered_boxes
 from training.config import Jitter, TrainConfig
 from training.index import load_arrays
 
+_VIEWS = 30_000  # of the poses in space of one file
+
 
 class PosePrior:
-    """Poses, each brought into its own box: centre (0, 0), longer side 1; and their mirror images."""
+    """Poses, each brought into its own box: centre (0, 0), longer side 1; and their mirror images.
+
+    ``views`` ``(M, K, 3)``: those that are known in space, as ``projection.project`` gives them; M may be 0.
+    """
 
     def __init__(
-        self, poses: np.ndarray, skeleton: Skeleton, config: TrainConfig, weights: np.ndarray | None = None
+        self,
+        poses: np.ndarray,
+        skeleton: Skeleton,
+        config: TrainConfig,
+        weights: np.ndarray | None = None,
+        views: np.ndarray | None = None,
     ) -> None:
         """``poses`` ``(N, K, 2)`` and how often each is drawn, ``weights`` ``(N,)``: by default alike."""
         if poses.ndim != 3 or poses.shape[1:] != (len(skeleton.joints), 2):
@@ -32,6 +43,7 @@ class PosePrior:
         weights = np.tile(np.ones(len(poses)) if weights is None else weights, 2)
         self._weights = weights / weights.sum()
         self._config = config
+        self.views = np.empty((0, len(skeleton.joints), 3), np.float32) if views is None else views
 
     @property
     def mean(self) -> np.ndarray:
@@ -60,19 +72,63 @@ def place(poses: Tensor, boxes: np.ndarray, size: int) -> Tensor:
 
 
 def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePrior:
-    """All ``*.npz`` under ``folder`` that hold ``pts``; ``subset`` names their sources, to weigh."""
-    files = sorted(folder.rglob("*.npz"))
+    """All poses in the ``*.npz`` under ``folder``; ``subset``, or the file's name, is their source, to weigh.
+
+    A file holds ``pts`` ``(N, K, 2)``, or ``poses`` or ``joints`` ``(N, J, 2 or 3)`` whose joints are named:
+    in space they are seen by a camera, in a picture what joints they lack is put between the others.
+    """
+    rng = np.random.default_rng(config.seed)
     found: list[np.ndarray] = []
+    views: list[np.ndarray] = []
     source: list[str] = []
-    for path in files:
+    for path in sorted(folder.rglob("*.npz")):
         arrays = load_arrays(path)
+        if config.prior_weights.get(path.stem) == 0:
+            continue
         if "pts" in arrays:
             found.append(arrays["pts"])
             source += list(arrays.get("subset", np.full(len(arrays["pts"]), path.stem)))
+        elif {"poses", "joints"} <= arrays.keys() or {"joints", "joint_names"} <= arrays.keys():
+            poses, joints = _named(path, arrays)
+            if poses.shape[2] == 3:
+                views.append(_views(path, poses, joints, skeleton, rng))
+                poses = views[-1][..., :2]
+            else:
+                poses = projection.complete(poses, joints, skeleton)
+            found.append(poses)
+            source += [path.stem] * len(poses)
     if not found:
         raise ValueError(f"no poses under {folder}: want *.npz files with an array pts (N, K, 2)")
     names, index, counts = np.unique(source, return_inverse=True, return_counts=True)
     shares = np.array(
         [config.prior_weights.get(str(name), count) for name, count in zip(names, counts, strict=True)]
     )
-    return PosePrior(np.concatenate(found), skeleton, config, (shares / counts)[index])
+    weights = (shares / counts)[index]
+    return PosePrior(
+        np.concatenate(found), skeleton, config, weights, np.concatenate(views) if views else None
+    )
+
+
+def _named(path: Path, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:
+    """Poses ``(N, J, 2 or 3)`` of the people who stand upright, if that is known, and their joints' names."""
+    poses, names = (
+        (arrays["poses"], arrays["joints"])
+        if "poses" in arrays
+        else (arrays["joints"], arrays["joint_names"])
+    )
+    if poses.ndim != 3 or poses.shape[1] != len(names) or poses.shape[2] not in (2, 3):
+        raise ValueError(
+            f"{path}: poses of shape {poses.shape} do not fit its {len(names)} joints, in space or a picture"
+        )
+    return poses[arrays["upright"].astype(bool)] if "upright" in arrays else poses, names.tolist()
+
+
+def _views(
+    path: Path, poses: np.ndarray, names: list[str], skeleton: Skeleton, rng: np.random.Generator
+) -> np.ndarray:
+    """So many views ``(M, K, 3)`` of poses ``(N, J, 3)``, each from a direction of its own."""
+    if set(skeleton.joints) - set(names):
+        raise ValueError(f"{path}: its poses are not of {skeleton.name}")
+    order = [names.index(joint) for joint in skeleton.joints]
+    chosen = rng.integers(len(poses), size=_VIEWS)
+    return projection.project(poses[chosen][:, order], skeleton, rng)

@@ -21,11 +21,13 @@ from engines.skeleton import SKELETONS
 from training import checkpoint
 from training.config import TrainConfig
 from training.export import export_model
+from training.framing import frame
 from training.grid import write_grid
 from training.images import Pictures
 from training.learner import Learner
 from training.perceptual import open_perceptual
 from training.poses import load_prior
+from training.puppets import Puppets
 from training.regressor import pretrain
 from training.selection import label_free_score
 
@@ -64,7 +66,8 @@ def train(
     """
     skeleton = SKELETONS[config.skeleton]
     prior = load_prior(run.data / "prior", skeleton, config)
-    pictures = Pictures(run.data / "train", config)
+    puppets = Puppets(prior.views, skeleton, config.crop_scale, config.seed) if config.puppets else None
+    pictures = Pictures(run.data / "train", config, puppets=puppets)
     unseen = Pictures(run.data / "train", config, held_out=True)
     perceptual = open_perceptual(run.perceptual)
     found = [path for name in ("checkpoint.pt", "regressor.pt") if (path := run.out / name).exists()]
@@ -77,8 +80,6 @@ def train(
         f" ({len(unseen)} held out), {len(prior.poses) // 2} poses, {device}"
     )
     learner = Learner(config, skeleton, torch.from_numpy(prior.mean), perceptual, device)
-    to_look = unseen.batch(0, _LOOKED_AT).to(device)
-    to_judge = unseen.batch(1, _JUDGED).to(device)
     last = min(stop_at or config.steps, config.steps)
 
     with _interruptible() as interrupted:
@@ -96,28 +97,36 @@ def train(
             first = stored["step"]
             log.say(f"resumed at step {first}")
         saver = Saver(run.out / "checkpoint.pt", config, learner, log, first)
-        # Batches are numbered from the warm start on: a resumed run sees those that it has not seen.
-        for number, batch in enumerate(pictures.batches(first + config.warm_start_steps), start=first + 1):
-            if interrupted or number > last:
+        for end in (0, last):  # of the warm start, and of the run
+            if interrupted:
                 break
-            batch = batch.to(device)
-            if number <= 0:
-                losses = learner.warm_step(batch)
-            else:
-                rng = np.random.default_rng([config.seed, number])
-                losses = learner.step(number, batch, prior.sample(config.batch, rng).to(device))
-            saver.after(number, losses)
-            if number % _LOOK_EVERY == 0:
-                nets = learner.averaged_nets
-                log.write({"step": number, **label_free_score(nets, perceptual, skeleton, to_judge)})
-                write_grid(run.out / "grids" / f"{number:06d}.png", nets, skeleton, to_look)
-        saver.save()
+            if end > 0 and puppets:
+                frame(pictures.sets + unseen.sets, run.out / "boxes.pt", learner.averaged_nets, config)
+            to_look = unseen.batch(0, _LOOKED_AT).to(device)
+            to_judge = unseen.batch(1, _JUDGED).to(device)
+            # Batches are numbered from the warm start on: a resumed run sees those that it has not seen.
+            batches = pictures.batches(saver.step + config.warm_start_steps)
+            for number, batch in enumerate(batches, start=saver.step + 1):
+                if interrupted or number > end:
+                    break
+                batch = batch.to(device)
+                if number <= 0:
+                    losses = learner.warm_step(batch)
+                else:
+                    rng = np.random.default_rng([config.seed, number])
+                    losses = learner.step(number, batch, prior.sample(config.batch, rng).to(device))
+                saver.after(number, losses)
+                if number % _LOOK_EVERY == 0:
+                    nets = learner.averaged_nets
+                    log.write({"step": number, **label_free_score(nets, perceptual, skeleton, to_judge)})
+                    write_grid(run.out / "grids" / f"{number:06d}.png", nets, skeleton, to_look)
+            saver.save()
     if interrupted:
         log.say(f"interrupted at step {saver.step}; --resume goes on from there")
         return False
     drawer, _, regressor = learner.averaged_nets
     model = run.out / "model.safetensors"
-    export_model(model, drawer, regressor, config, run.data, run.command, len(pictures), saver.step)
+    export_model(model, drawer, regressor, config, run.data, run.command, pictures.sets, saver.step)
     log.say(f"wrote {model}")
     return True
 

@@ -1,0 +1,79 @@
+"""Poses in space → poses in a picture: the views of a person that a prior of motion capture is good for."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engines.skeleton import Skeleton
+
+_LIMB_NOISE, _JOINT_NOISE = 0.05, 0.007  # of a bone's length; of the height
+_PITCH_DEG = (-3.0, 12.0)  # the camera looks a little down
+# Joints that hand-labelled poses lack: how far from one joint to another, and beyond, they lie.
+_BETWEEN = {
+    "pelvis": ("l_hip", "r_hip", 0.5),
+    "neck": ("l_shoulder", "r_shoulder", 0.5),
+    "spine": ("pelvis", "neck", 0.62),  # mean of the motion capture, as are the two below
+    "head": ("neck", "head_top", 1 / 1.95),
+    "head_top": ("neck", "head", 1.95),
+}
+_DISTANCE = (2.5, 7.0)  # of the camera, in heights of the person
+
+
+def project(poses: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> np.ndarray:
+    """Poses ``(N, K, 3)`` in metres as a camera sees them, ``(N, K, 3)`` float32.
+
+    In: Y up, the subject faces +Z and its left is +X. Out: x right, y down, z towards the camera, all in
+    units of the longer side of the pose's box in the picture, whose centre is the origin of x and y. Most
+    people are seen from the front, many from a side and some from anywhere; bones vary in length.
+    """
+    poses = _vary(poses.astype(np.float64), skeleton, rng)
+    poses -= (poses.min(axis=1, keepdims=True) + poses.max(axis=1, keepdims=True)) / 2
+    seen = poses @ _turns(len(poses), rng).transpose(0, 2, 1)
+    height = (seen.max(axis=1) - seen.min(axis=1)).max(axis=1)[:, None]
+    nearer = 1 / (1 - seen[..., 2] / (height * rng.uniform(*_DISTANCE, (len(poses), 1))))
+    seen *= nearer[..., None] * [1, -1, 1]
+    low, high = seen.min(axis=1, keepdims=True), seen.max(axis=1, keepdims=True)
+    middle, side = (low + high) / 2, (high - low)[..., :2].max(axis=2, keepdims=True)
+    return np.asarray((seen - middle) / side, np.float32)
+
+
+def _vary(poses: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> np.ndarray:
+    """Other bones, the same on both sides of a body, and a little noise on every joint."""
+    factors = np.exp(_LIMB_NOISE * np.clip(rng.standard_normal(poses.shape[:2]), -2, 2))
+    for left, right in skeleton.mirror_pairs:
+        factors[:, left] = factors[:, right]
+    varied = poses.copy()
+    for parent, child in skeleton.edges:  # from the root outwards
+        bone = poses[:, child] - poses[:, parent]
+        varied[:, child] = varied[:, parent] + bone * factors[:, child, None]
+    height = (poses.max(axis=1) - poses.min(axis=1)).max(axis=1)[:, None, None]
+    return varied + _JOINT_NOISE * height * np.clip(rng.standard_normal(poses.shape), -2, 2)
+
+
+def _turns(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Rotations ``(count, 3, 3)``: yaw about the vertical, then the pitch of the camera."""
+    kind = rng.choice(3, count, p=(0.55, 0.30, 0.15))
+    frontal = np.clip(rng.standard_normal(count), -2.5, 2.5) * 15
+    sideways = rng.uniform(60, 100, count) * rng.choice((-1, 1), count)
+    yaw = np.radians(np.choose(kind, (frontal, sideways, rng.uniform(-180, 180, count))))
+    pitch = np.radians(rng.uniform(*_PITCH_DEG, count))
+    one, none = np.ones(count), np.zeros(count)
+    cos, sin = np.cos(yaw), np.sin(yaw)
+    about_y = np.array([[cos, none, sin], [none, one, none], [-sin, none, cos]])
+    cos, sin = np.cos(pitch), np.sin(pitch)
+    about_x = np.array([[one, none, none], [none, cos, -sin], [none, sin, cos]])
+    return np.asarray(about_x.transpose(2, 0, 1) @ about_y.transpose(2, 0, 1))
+
+
+def complete(points: np.ndarray, names: list[str], skeleton: Skeleton) -> np.ndarray:
+    """Poses ``(N, J, 2)`` of named joints as poses of ``skeleton``, what is missing from what is there.
+
+    Raises ``ValueError`` for a joint that nothing gives.
+    """
+    given = {name: points[:, index].astype(np.float64) for index, name in enumerate(names)}
+    for name, (first, second, share) in _BETWEEN.items():
+        if name not in given and first in given and second in given:
+            given[name] = given[first] + (given[second] - given[first]) * share
+    if missing := [name for name in skeleton.joints if name not in given]:
+        raise ValueError(f"poses of {skeleton.name} lack {', '.join(missing)}")
+    return np.stack([given[name] for name in skeleton.joints], axis=1)

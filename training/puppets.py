@@ -1,0 +1,240 @@
+"""Drawn people in known poses: what Φ learns from before it sees a picture.
+
+A person's mean pose says nothing about where the limbs are, so the warm start that suits faces does not
+suit bodies. A puppet does: limbs, trunk and head of random colours in a pose of the prior, in front of
+scraps of the training pictures. No picture of anybody is labelled for it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from engines.skeleton import HUMAN, Skeleton
+from training.augment import crop_maps, jittered_boxes, random_colours
+from training.config import Jitter
+
+_FINER = 2  # drawn so much larger than the crop, then averaged
+_PLACED = Jitter(scale=0.14, shift=0.06, roll=8.0)
+_CORNERS = np.stack([np.cos(np.linspace(0, 2 * np.pi, 12)), np.sin(np.linspace(0, 2 * np.pi, 12))], -1)
+# Radii in heights of the person, at the nearer and at the farther joint.
+_LIMBS = {
+    ("hip", "knee"): (0.055, 0.036),
+    ("knee", "ankle"): (0.036, 0.023),
+    ("shoulder", "elbow"): (0.031, 0.024),
+    ("elbow", "wrist"): (0.024, 0.017),
+}
+_HEAD, _FACE, _NECK, _HAND, _FOOT = 0.064, 0.052, 0.03, 0.024, 0.024
+_SHOULDER, _WAIST, _HIPS = 0.05, 0.075, 0.07
+_SKINS = np.array([(241, 205, 178), (224, 172, 138), (190, 132, 98), (141, 89, 60), (92, 58, 41)], np.float64)
+
+
+class Puppets:
+    """Puppets without end, each with its pose; a batch depends on the seed and its number alone."""
+
+    def __init__(self, poses: np.ndarray, skeleton: Skeleton, crop_scale: float, seed: int) -> None:
+        """``poses`` ``(N, K, 3)`` as ``projection.project`` gives them.
+
+        Raises ``ValueError`` for a skeleton other than a person's: nothing else is drawn here.
+        """
+        if skeleton.name != HUMAN.name:
+            raise ValueError(f"there are no puppets of {skeleton.name}")
+        self._poses, self._crop_scale, self._seed = poses, crop_scale, seed
+        self._index = {name: number for number, name in enumerate(skeleton.joints)}
+
+    def batch(
+        self, number: int, count: int, size: int, scenes: list[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Pictures ``(count, size, size, 3)`` uint8 and poses ``(count, K, 2)`` float32, normalised.
+
+        ``scenes`` are pictures whose left and right edges serve as backgrounds.
+        """
+        rng = np.random.default_rng([self._seed, number, 1])
+        drawn = [self._one(size, scenes, rng) for _ in range(count)]
+        return np.stack([image for image, _ in drawn]), np.stack([pose for _, pose in drawn])
+
+    def _one(
+        self, size: int, scenes: list[np.ndarray], rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        fine = size * _FINER
+        pose = self._poses[rng.integers(len(self._poses))].astype(np.float64)
+        box = jittered_boxes(np.array([[0.0, 0.0, self._crop_scale, 0.0]]), _PLACED, rng)
+        to_crop = np.linalg.inv(crop_maps(box, size)[0].astype(np.float64))
+        normalised = pose[:, :2] @ to_crop[:2, :2].T + to_crop[:2, 2]
+        pixels = (normalised + 1) * ((size - 1) / 2) * _FINER + (_FINER - 1) / 2
+        depth = pose[:, 2:] * (fine / box[0, 2])
+        canvas = _background(fine, scenes, rng)
+        _Figure(canvas, np.hstack([pixels, depth]), self._index, rng).draw()
+        if rng.random() < 0.7:
+            canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 2.2))
+        image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
+        image = image + rng.normal(0, rng.uniform(0, 8), image.shape)
+        image = cv2.LUT(np.clip(image, 0, 255).astype(np.uint8), random_colours(rng)[None])
+        if rng.random() < 0.15:
+            image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
+        return image.astype(np.uint8), normalised.astype(np.float32)
+
+
+class _Figure:
+    """One person on a canvas (H, W, 3) uint8, which it changes; ``joints`` ``(K, 3)`` in its pixels."""
+
+    def __init__(
+        self, canvas: np.ndarray, joints: np.ndarray, index: dict[str, int], rng: np.random.Generator
+    ) -> None:
+        self._canvas, self._rng = canvas, rng
+        self._at = {name: joints[number] for name, number in index.items()}
+        bones = (("head_top", "neck"), ("neck", "pelvis"), ("l_hip", "l_knee"), ("l_knee", "l_ankle"))
+        self._height = sum(float(np.linalg.norm(self._at[a] - self._at[b])) for a, b in bones)
+        self._parts: list[tuple[float, np.ndarray, np.ndarray]] = []
+        left, up = self._at["l_shoulder"] - self._at["r_shoulder"], self._at["neck"] - self._at["pelvis"]
+        # y points down in pictures, so the order of the product is the other way round.
+        forward = np.cross(up, left)
+        self._forward = forward / max(float(np.linalg.norm(forward)), 1e-6)
+        light = rng.uniform(-1, 1, 2)
+        self._light = light / max(float(np.linalg.norm(light)), 1e-6)
+
+    def draw(self) -> None:
+        """Paint the person, the farther parts first."""
+        rng, at = self._rng, self._at
+        skin = np.clip(_SKINS[rng.integers(len(_SKINS))] * np.exp(0.1 * rng.standard_normal(3)), 0, 255)
+        shirt, trousers, shoes = rng.uniform(0, 255, (3, 3)) * rng.choice((0.3, 1.0), (3, 1))
+        hair = (
+            rng.uniform(0, 1) ** 2 * np.array([190.0, 150.0, 110.0]) * np.exp(0.15 * rng.standard_normal(3))
+        )
+        if rng.random() < 0.15:
+            trousers = shirt
+        if rng.random() < 0.08:
+            shirt = skin
+        sleeve, leg = rng.random() < 0.45, rng.random() < 0.65
+        shoe = shoes if rng.random() < 0.7 else skin
+        build, loose = np.exp(0.12 * rng.standard_normal()), np.exp(0.15 * abs(rng.standard_normal()))
+        colours = {
+            "hip": (trousers, loose * build),
+            "knee": (trousers, loose * build) if leg else (skin, build),
+            "shoulder": (shirt, loose * build) if sleeve or rng.random() < 0.6 else (skin, build),
+            "elbow": (shirt, loose * build) if sleeve else (skin, build),
+        }
+        for side in ("l_", "r_"):
+            for (start, end), (wide, narrow) in _LIMBS.items():
+                colour, factor = colours[start]
+                self._capsule(at[side + start], at[side + end], wide * factor, narrow * factor, colour)
+            wrist, ankle = at[side + "wrist"], at[side + "ankle"]
+            arm = wrist - at[side + "elbow"]
+            hand = wrist + arm / max(float(np.linalg.norm(arm)), 1e-6) * 0.045 * self._height
+            self._capsule(wrist, hand, _HAND * 0.7, _HAND, skin)
+            shin = ankle - at[side + "knee"]
+            down = shin / max(float(np.linalg.norm(shin)), 1e-6) * 0.022 * self._height
+            self._capsule(
+                ankle + down,
+                ankle + down * 1.2 + self._forward * 0.085 * self._height,
+                _FOOT,
+                _FOOT * 0.8,
+                shoe,
+            )
+        self._trunk(shirt, trousers, loose * build)
+        self._head(skin, hair)
+        self._paint()
+
+    def _trunk(self, shirt: np.ndarray, trousers: np.ndarray, factor: float) -> None:
+        at = self._at
+        hips = [at["l_hip"], at["r_hip"]]
+        waist = [(at["spine"] * 0.8 + hip * 0.2) for hip in hips]
+        chest = [at["l_shoulder"], at["r_shoulder"], at["neck"]]
+        self._hull([*hips, *waist], [_HIPS * factor] * 2 + [_WAIST * factor * 0.8] * 2, trousers)
+        self._hull(
+            [*waist, *chest], [_WAIST * factor * 0.8] * 2 + [_SHOULDER * factor] * 2 + [_NECK], shirt, 0.01
+        )
+
+    def _head(self, skin: np.ndarray, hair: np.ndarray) -> None:
+        at, rng = self._at, self._rng
+        axis = at["head_top"] - at["neck"]
+        middle = at["neck"] + 0.62 * axis
+        self._capsule(at["neck"], middle, _NECK, _NECK, skin)
+        size = max(0.38 * float(np.linalg.norm(axis)) / self._height, 0.8 * _HEAD)
+        ahead = self._forward * self._height
+        self._capsule(middle - 0.1 * axis, middle + 0.08 * axis, size * 0.85, size, hair)
+        if rng.random() < 0.35:  # long hair, behind the face
+            self._capsule(
+                middle - ahead * 0.02, at["neck"] - ahead * 0.05 - axis * 0.2, size, size * 0.6, hair
+            )
+        # Nearer than the hair where the person faces the camera, behind it where not.
+        bald = 0.2 if rng.random() < 0.1 else 0.0
+        face = middle - 0.12 * axis + ahead * 0.022
+        self._capsule(face - 0.12 * axis, face + (0.1 + bald) * axis, size * 0.62, size * 0.78, skin, 1.0)
+        if self._forward[2] > 0.3:
+            across = np.cross(axis, self._forward)
+            across *= 0.022 * self._height / max(float(np.linalg.norm(across)), 1e-6)
+            eyes = face + 0.06 * axis + ahead * 0.04
+            for eye in (eyes + across, eyes - across):
+                self._capsule(eye, eye, 0.008, 0.008, skin * 0.3, 2.0)
+
+    def _capsule(
+        self,
+        start: np.ndarray,
+        end: np.ndarray,
+        wide: float,
+        narrow: float,
+        colour: np.ndarray,
+        nearer: float = 0.0,
+    ) -> None:
+        self._hull([start, end], [wide, narrow], colour, nearer)
+
+    def _hull(
+        self, centres: list[np.ndarray], radii: list[float], colour: np.ndarray, nearer: float = 0.0
+    ) -> None:
+        """The hull of discs; ``nearer`` brings it forward in the order, where it faces the camera anyway."""
+        depth = float(np.mean([each[2] for each in centres])) / self._height
+        depth += nearer * 0.05 * (1 if nearer < 0.5 else np.sign(self._forward[2] + 0.25))
+        corners = [c[:2] + _CORNERS * r * self._height for c, r in zip(centres, radii, strict=True)]
+        outline = cv2.convexHull(np.concatenate(corners).astype(np.float32))[:, 0]
+        self._parts.append((depth, outline, np.asarray(colour, np.float64)))
+
+    def _paint(self) -> None:
+        shading = self._rng.uniform(0, 0.25)
+        stripes = self._rng.random() < 0.15
+        for _, outline, colour in sorted(self._parts, key=lambda part: part[0]):
+            shade = 1 + 0.08 * self._rng.standard_normal()
+            centre = outline.mean(axis=0)
+            for inward, bright in ((1.0, 1 - shading), (0.72, 1.0)):
+                offset = self._light * (1 - inward) * np.abs(outline - centre).mean()
+                corners = (centre + (outline - centre) * inward + offset) * 16
+                tone = np.clip(colour * shade * bright, 0, 255).tolist()
+                cv2.fillConvexPoly(self._canvas, corners.round().astype(np.int32), tone, cv2.LINE_AA, 4)
+            if stripes:
+                low, high = outline.min(axis=0), outline.max(axis=0)
+                tone = np.clip(colour * 0.6 + 60, 0, 255).tolist()
+                for share in (0.3, 0.6):
+                    row = (low + (high - low) * share).round().astype(int)
+                    cv2.line(self._canvas, row.tolist(), (int(centre[0]), int(row[1])), tone, 1, cv2.LINE_AA)
+
+
+def _background(size: int, scenes: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """A picture's edge stretched over the canvas, or a plain wall and floor, with a few shapes in it."""
+    if scenes and rng.random() < 0.65:
+        scene = scenes[rng.integers(len(scenes))]
+        third = scene.shape[1] // 4
+        strip = scene[:, :third] if rng.random() < 0.5 else scene[:, -third:]
+        strip = strip[:, ::-1] if rng.random() < 0.5 else strip
+        canvas = cv2.resize(np.hstack([strip, strip[:, ::-1]]) if rng.random() < 0.5 else strip, (size, size))
+        canvas = np.ascontiguousarray(canvas)
+    else:
+        ends = rng.uniform(0, 255, (2, 1, 3)) * [[[1]], [[rng.uniform(0.6, 1.2)]]]
+        line = np.linspace(0, 1, size)[:, None]
+        wall = ends[0] * (1 - line) + (ends[0] * 0.6 + ends[1] * 0.4) * line
+        floor = int(size * rng.uniform(0.7, 1.0))
+        wall[floor:] = ends[1]
+        canvas = np.repeat(np.clip(wall, 0, 255)[:, None], size, axis=1).astype(np.uint8)
+    for _ in range(rng.integers(0, 6)):
+        colour = rng.uniform(0, 255, 3).tolist()
+        x, y, w, h = (rng.uniform(0, 1, 4) * size * [1, 1, 0.5, 0.5]).astype(int).tolist()
+        if rng.random() < 0.5:
+            cv2.rectangle(canvas, (x, y), (x + w, y + h), colour, -1)
+        else:
+            cv2.line(
+                canvas,
+                (x, y),
+                (x + 2 * w - size // 2, y + 2 * h - size // 2),
+                colour,
+                int(rng.integers(1, 6)),
+            )
+    return canvas
