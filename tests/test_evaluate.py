@@ -10,7 +10,7 @@ import pytest
 from faces import write_labelled
 
 from engines import Points, crop
-from engines.skeleton import FACE68
+from engines.skeleton import FACE68, HUMAN
 from training.__main__ import main
 from training.evaluate import as_text, evaluate, load_labelled, normalised_errors
 
@@ -123,3 +123,78 @@ def test_the_command_prints_a_table_or_json(tmp_path, capsys):
     assert "| set | 2 |" in table.read_text()
     assert main(["eval", str(model), str(tmp_path / "nowhere")]) == 2
     assert "no labelled pictures" in capsys.readouterr().err
+
+
+class Person(Knowing):
+    """One who answers ``points`` ``(N, 17, 2)`` in crops of people whose labelled joints are ``truth``."""
+
+    skeleton, crop_scale = HUMAN, 1.25
+
+    def __init__(self, points, truth):
+        self._answers = list(crop.to_crop(points, crop.landmark_boxes(truth, 1.25), 64))
+
+
+_LSP = [name for name in HUMAN.joints if name not in ("pelvis", "spine", "head")]
+
+
+@pytest.fixture
+def people(tmp_path):
+    """A folder of four people with 14 labelled joints, and all their 17."""
+    rng = np.random.default_rng(0)
+    points = (48 + 34 * rng.uniform(-1, 1, (4, 17, 2))).astype(np.float32)
+    points[:, HUMAN.joints.index("head_top")], points[:, HUMAN.joints.index("l_ankle")] = (48, 8), (40, 88)
+    inferred = np.zeros((4, 14), bool)
+    inferred[:, _LSP.index("r_wrist")] = True
+    (tmp_path / "images").mkdir()
+    names = np.array([f"{index}.png" for index in range(4)])
+    for name in names:
+        cv2.imwrite(str(tmp_path / "images" / name), np.zeros((96, 96, 3), np.uint8))
+    truth = points[:, [HUMAN.joints.index(name) for name in _LSP]]
+    upright = np.array([True, True, False, True])
+    arrays = {"name": names, "pts": truth, "joint_names": np.array(_LSP), "upright": upright}
+    np.savez(tmp_path / "index.npz", inferred=inferred, **arrays)
+    return tmp_path, points, truth
+
+
+def test_people_are_measured_in_sides_of_their_crop(people):
+    folder, points, truth = people
+    measures = evaluate(Person(points + np.float32([3, 4]), truth), "m", folder, "truth")
+    sides = crop.landmark_boxes(truth, 1.25)[:, 2]
+    assert measures["nme"] == pytest.approx(np.mean(100 * 5 / sides), rel=1e-3)
+    assert measures["right_sides"] == 100
+    assert {name.split("/")[1]: each["n"] for name, each in measures["sets"].items()} == {
+        "upright": 3,
+        "other": 1,
+    }
+    assert list(measures["per_joint"]) == _LSP
+    assert "left-right oracle %" in as_text(measures)
+
+
+def test_the_oracle_exchanges_left_and_right_of_a_whole_body(people):
+    folder, points, truth = people
+    answers = points.copy()
+    answers[:2] = answers[:2][:, HUMAN.mirror]
+    measures = evaluate(Person(answers, truth), "m", folder, "truth")
+    assert measures["oracle"] == pytest.approx(0, abs=1e-3)
+    assert measures["nme"] > 5
+    assert measures["right_sides"] == 50
+
+
+def test_joints_that_nobody_sees_are_counted_apart(people):
+    folder, points, truth = people
+    answers = points.copy()
+    answers[:, HUMAN.joints.index("r_wrist")] += 30
+    measures = evaluate(Person(answers, truth), "m", folder, "truth")
+    assert measures["nme_seen"] == pytest.approx(0, abs=1e-3)
+    assert measures["nme"] > 1
+
+
+def test_sets_of_different_joints_are_not_pooled(people, tmp_path):
+    folder, points, truth = people
+    for name, joints in (("a", _LSP), ("b", _LSP[::-1])):
+        (tmp_path / "both" / name).mkdir(parents=True)
+        (tmp_path / "both" / name / "images").symlink_to(folder / "images")
+        arrays = {"name": np.array(["0.png"]), "pts": np.zeros((1, 14, 2)), "joint_names": np.array(joints)}
+        np.savez(tmp_path / "both" / name / "index.npz", **arrays)
+    with pytest.raises(ValueError, match="have different joints"):
+        evaluate(Person(points, truth), "m", tmp_path / "both", "truth")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engines.render import normalise, render, to_pixels
-from engines.skeleton import SKELETONS
+from engines.skeleton import HUMAN, SKELETONS
 
 
 def distances(points, edges, size):
@@ -127,3 +127,18 @@ def test_shape_range_and_precision():
     assert drawn.min() >= -1
     assert drawn.max() <= 1
     assert render(points[:0], edges, 40).shape == (0, 1, 40, 40)
+
+
+def test_each_side_is_drawn_in_a_channel_of_its_own():
+    points = torch.rand(3, 17, 2) * 2 - 1
+    layers = torch.tensor(HUMAN.layers)
+    drawn = render(points, layers, 40)
+    assert drawn.shape == (3, 2, 40, 40)
+    for channel, edges in enumerate(layers):
+        assert torch.allclose(drawn[:, channel : channel + 1], render(points, edges, 40), atol=1e-5)
+    points.requires_grad_()
+    render(points, layers, 40)[:, 0].sum().backward()
+    moved = points.grad.abs().sum((0, 2)) > 0
+    assert [HUMAN.joints[index] for index in torch.nonzero(~moved).flatten()] == [
+        joint for joint in HUMAN.joints if joint.startswith("l_")
+    ]

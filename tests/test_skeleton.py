@@ -126,3 +126,20 @@ def test_the_mean_face_has_its_parts_where_their_names_say(shared_data):
 def test_nonsense_is_refused(joints, edges, pairs, said):
     with pytest.raises(ValueError, match=f"skeleton odd: .*{said}"):
         Skeleton("odd", joints, edges, pairs)
+
+
+def test_left_and_right_limbs_of_a_person_are_drawn_apart():
+    right, left = HUMAN.layers
+    assert {*right} | {*left} == {*HUMAN.edges}
+    trunk = {*right} & {*left}
+    names = {HUMAN.joints[index] for edge in trunk for index in edge}
+    assert names == {"pelvis", "spine", "neck", "head", "head_top"}
+    mirrored = {tuple(int(HUMAN.mirror[index]) for index in edge) for edge in right}
+    assert mirrored == {*left}
+    assert FACE68.layers == (FACE68.edges,)
+
+
+@pytest.mark.parametrize("sides", [(((0, 1),), ((1, 2),)), (((0, 1), (1, 2)), ((0, 1),)), (((0, 2),),)])
+def test_sides_that_are_not_the_edges_are_refused(sides):
+    with pytest.raises(ValueError, match="its sides are not its edges"):
+        Skeleton("odd", ("a", "b", "c"), ((0, 1),), (), sides)

@@ -58,7 +58,7 @@ def _load(folder: Path, skeleton: Skeleton) -> LabelledSet:
     if points.shape != (len(names), len(labelled), 2) or set(labelled) - set(skeleton.joints):
         raise ValueError(
             f"{folder / 'index.npz'}: pts of shape {points.shape} do not fit {len(names)} pictures"
-            f" of {skeleton.name}: want {(len(names), len(skeleton.joints), 2)}, or joint_names out of its own"
+            f" of {skeleton.name}: want {(len(names), len(skeleton.joints), 2)}, or joint_names of its own"
         )
     subset = index.get("subset", np.full(len(names), ""))
     if "upright" in index:

@@ -1,0 +1,258 @@
+"""People: poses in space as a camera sees them, puppets, clips and how they are framed, whole runs."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from people import poses, standing, tiny_config, write_clips, write_people
+from torch import nn
+
+from engines import load_model
+from engines.render import render
+from engines.skeleton import CAT_HEAD, HUMAN
+from training import checkpoint, projection, puppets
+from training.framing import frame
+from training.images import Pictures
+from training.perceptual import PerceptualLoss
+from training.poses import load_prior
+from training.stored import load_sets
+from training.train import Run, train
+
+CPU = torch.device("cpu")
+JOINT = {name: index for index, name in enumerate(HUMAN.joints)}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_people(tmp_path_factory.mktemp("people"))
+
+
+def views(count: int = 400) -> np.ndarray:
+    return projection.project(poses(count), HUMAN, np.random.default_rng(0))
+
+
+def test_a_view_fills_its_box():
+    low, high = views()[..., :2].min(axis=1), views()[..., :2].max(axis=1)
+    assert (low + high) / 2 == pytest.approx(0, abs=1e-5)
+    assert (high - low).max(axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_people_stand_upright_and_mostly_face_the_camera():
+    seen = views()
+    assert (seen[:, JOINT["head_top"], 1] < seen[:, JOINT["l_ankle"], 1]).all()
+    # Who faces the camera has the left shoulder on the right of the picture.
+    facing = seen[:, JOINT["l_shoulder"], 0] > seen[:, JOINT["r_shoulder"], 0]
+    assert 0.7 < facing.mean() < 0.95
+
+
+def test_what_is_nearer_to_the_camera_has_more_depth_and_is_larger(monkeypatch):
+    monkeypatch.setattr(projection, "_turns", lambda count, rng: np.tile(np.eye(3), (count, 1, 1)))
+    reaching = np.tile(standing(), (50, 1, 1))
+    reaching[:, [JOINT["l_wrist"], JOINT["l_elbow"]], 2] += 0.6
+    reaching[:, [JOINT["r_wrist"], JOINT["r_elbow"]], 2] -= 0.6
+    seen = projection.project(reaching, HUMAN, np.random.default_rng(0))
+    assert (seen[:, JOINT["l_wrist"], 2] > seen[:, JOINT["r_wrist"], 2] + 0.5).all()
+    arms = [
+        np.linalg.norm(seen[:, JOINT[f"{s}_elbow"], :2] - seen[:, JOINT[f"{s}_wrist"], :2], axis=1)
+        for s in "lr"
+    ]
+    assert np.median(arms[0] / arms[1]) > 1.1
+
+
+def test_bones_vary_alike_on_both_sides():
+    varied = projection._vary(np.tile(standing(), (200, 1, 1)), HUMAN, np.random.default_rng(0))
+    thigh = {
+        s: np.linalg.norm(varied[:, JOINT[f"{s}_hip"]] - varied[:, JOINT[f"{s}_knee"]], axis=1) for s in "lr"
+    }
+    assert 0.02 < thigh["l"].std() / thigh["l"].mean() < 0.08
+    assert np.corrcoef(thigh["l"], thigh["r"])[0, 1] > 0.6
+
+
+def test_joints_that_labels_lack_lie_between_the_others():
+    names = [name for name in HUMAN.joints if name not in ("pelvis", "neck", "spine", "head")]
+    flat = standing()[None, :, :2]
+    made = projection.complete(flat[:, [JOINT[name] for name in names]], names, HUMAN)[0]
+    assert made[JOINT["pelvis"]] == pytest.approx([0, 0.93])
+    assert made[JOINT["neck"]] == pytest.approx([0, 1.42])
+    assert made[JOINT["spine"], 1] == pytest.approx(0.93 + 0.62 * 0.49)
+    assert made[JOINT["l_knee"]] == pytest.approx([0.11, 0.5])
+    below = list(HUMAN.joints[:8])
+    with pytest.raises(ValueError, match="poses of human lack neck, head, head_top, l_shoulder"):
+        projection.complete(flat[:, :8], below, HUMAN)
+
+
+def test_a_prior_is_read_from_space_and_from_pictures(data):
+    config = tiny_config()
+    prior = load_prior(data / "prior", HUMAN, config)
+    assert prior.views.shape[1:] == (17, 3)
+    assert len(prior.poses) == 2 * (len(prior.views) + 15)  # 5 of the 20 do not stand
+    drawn = prior.sample(200, np.random.default_rng(0))
+    assert drawn.shape == (200, 17, 2)
+    assert (drawn[:, JOINT["head_top"], 1] < drawn[:, JOINT["l_ankle"], 1]).float().mean() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("arrays", "complaint"),
+    [
+        ({"poses": np.zeros((4, 9, 3)), "joints": np.array(CAT_HEAD.joints)}, "its poses are not of human"),
+        ({"poses": np.zeros((4, 8, 3)), "joints": np.array(HUMAN.joints)}, "do not fit its 17 joints"),
+        ({"joints": np.zeros((4, 2, 2)), "joint_names": np.array(["l_hip", "r_hip"])}, "poses of human lack"),
+        ({"other": np.zeros(3)}, "no poses under"),
+    ],
+)
+def test_poses_of_something_else_are_refused(tmp_path, arrays, complaint):
+    np.savez(tmp_path / "poses.npz", **arrays)
+    with pytest.raises(ValueError, match=complaint):
+        load_prior(tmp_path, HUMAN, tiny_config())
+
+
+def test_puppets_are_where_their_poses_say(monkeypatch):
+    monkeypatch.setattr(
+        puppets, "_background", lambda size, scenes, rng: np.full((size, size, 3), 255, np.uint8)
+    )
+    monkeypatch.setattr(
+        puppets, "random_colours", lambda rng: np.arange(256)[:, None].repeat(3, 1).astype(np.uint8)
+    )
+    made = puppets.Puppets(views(), HUMAN, 1.25, 0)
+    images, placed = made.batch(0, 24, 64, [])
+    edges = torch.tensor(HUMAN.layers)
+    lines = render(torch.from_numpy(placed), edges, 64).amax(1).numpy() > 0.6
+    shown = (images.astype(int) < 200).any(axis=-1)
+    near = render(torch.from_numpy(placed), edges, 64, sharpness=6.0).amax(1).numpy() > -0.9
+    assert np.mean([each[line].mean() for each, line in zip(shown, lines, strict=True)]) > 0.85
+    assert np.mean([each[~zone].mean() for each, zone in zip(shown, near, strict=True)]) < 0.02
+
+
+def test_a_batch_of_puppets_depends_on_its_number_alone():
+    made, again = (puppets.Puppets(views(), HUMAN, 1.25, 3) for _ in range(2))
+    scenes = [np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)]
+    made.batch(1, 2, 32, scenes)
+    assert np.array_equal(made.batch(5, 4, 32, scenes)[0], again.batch(5, 4, 32, scenes)[0])
+    assert not np.array_equal(made.batch(5, 4, 32, scenes)[0], made.batch(6, 4, 32, scenes)[0])
+    with pytest.raises(ValueError, match="no puppets of cat_head"):
+        puppets.Puppets(np.zeros((1, 9, 3)), CAT_HEAD, 1.4, 0)
+
+
+def test_clips_of_upright_people_are_read(tmp_path):
+    write_clips(tmp_path / "yoga", 24, 3)
+    trained, unseen = load_sets(tmp_path, False), load_sets(tmp_path, True)
+    assert len(trained[0].images) + len(unseen[0].images) == 24 * 3  # nobody on the floor
+    assert all(len(clip) == 3 for clip in trained[0].clips)
+    assert set(trained[0].still_camera.tolist()) == {True, False}
+    assert trained[0].boxes[0] == pytest.approx([47.5, 47.5, 0.8 * 96])
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("{", "clips.json is damaged"),
+        ("[]", "clips.json is damaged"),
+        ('{"a": {"group": "upright"}}', "clips.json is damaged"),
+        ('{"gone": {"boxes": [0, 0, 1]}}', "gone has no frames"),
+        ('{"lying": {"boxes": [0, 0, 1], "group": "floor"}}', "no pictures under"),
+    ],
+)
+def test_damaged_clips_are_one_line(tmp_path, content, complaint):
+    (tmp_path / "yoga").mkdir()
+    (tmp_path / "yoga" / "clips.json").write_text(content)
+    with pytest.raises(ValueError, match=complaint):
+        for held_out in (True, False):  # the clip may be in either half
+            load_sets(tmp_path, held_out)
+
+
+def test_before_a_still_camera_the_other_frame_is_cut_alike(tmp_path):
+    write_clips(tmp_path / "yoga", 24, 3)
+    pictures = Pictures(tmp_path, tiny_config("masked=0", "batch=32"))
+    wall = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
+    for number, image in enumerate(pictures.sets[0].images):
+        image[:] = wall
+        image[40:60, 30 + 8 * (number % 3) : 46 + 8 * (number % 3)] = 0
+    hashes = np.random.default_rng(1).integers(0, 255, pictures.sets[0].hashes.shape, np.uint8)
+    pictures.sets[0].hashes[:] = hashes  # no two frames are nearly the same
+    for still in (True, False):
+        pictures.sets[0].still_camera[:] = still
+        batch = pictures.batch(0)
+        same = (batch.image == batch.other).all(-1).float().mean((1, 2))
+        assert (same.median() > 0.7) == still
+
+
+class _Bright(nn.Module):
+    """In place of Φ: what is bright. Its one weight says where it runs."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, image):
+        return image.mean(1, keepdim=True)
+
+
+class _Extent(nn.Module):
+    """In place of η: four points at the sides of what is bright."""
+
+    def forward(self, drawn):
+        size = drawn.shape[-1]
+        found = []
+        for image in drawn[:, 0] > 0:
+            rows, columns = (torch.nonzero(image.any(axis)).flatten() for axis in (1, 0))
+            x, y = (columns[[0, -1]], rows[[0, -1]])
+            found.append(torch.stack([x, y], -1).float() * (2 / (size - 1)) - 1)
+        return torch.stack(found)
+
+
+def test_people_are_framed_by_what_the_network_sees(tmp_path):
+    write_clips(tmp_path / "train" / "yoga", 24, 3)
+    config = tiny_config("network.input_size=64")
+    sets = load_sets(tmp_path / "train", False)
+    for image in sets[0].images:
+        image[:] = 0
+        image[20:70, 50:75] = 255
+    nets = (_Bright(), None, _Extent())
+    frame(sets, tmp_path / "boxes.pt", nets, config)
+    assert sets[0].boxes == pytest.approx(np.tile([62, 44.5, 50], (len(sets[0].boxes), 1)), abs=1.5)
+    again = load_sets(tmp_path / "train", False)
+    frame(again, tmp_path / "boxes.pt", nets, config)  # pictures of puppets now, but the boxes are kept
+    assert np.array_equal(again[0].boxes, sets[0].boxes)
+    with pytest.raises(ValueError, match=r"boxes\.pt is of other pictures"):
+        frame(load_sets(tmp_path / "train", True), tmp_path / "boxes.pt", nets, config)
+
+
+def test_a_box_stays_near_where_the_clip_was_cut(tmp_path):
+    write_clips(tmp_path / "train" / "yoga", 24, 3)
+    sets = load_sets(tmp_path / "train", False)
+    for image in sets[0].images:
+        image[:] = 0
+        image[2:5, 2:5] = 255
+    frame(sets, tmp_path / "boxes.pt", (_Bright(), None, _Extent()), tiny_config("network.input_size=64"))
+    assert (sets[0].boxes[:, 2] >= 0.34 * 0.8 * 96).all()
+    assert (np.abs(sets[0].boxes[:, :2] - 47.5) <= 0.41 * 0.8 * 96).all()
+
+
+class _Pixels(nn.Module):
+    """The cheapest perceptual network: none."""
+
+    def forward(self, image):
+        return [image]
+
+
+def test_a_run_of_people_learns_from_puppets_and_resumes(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("training.train.open_perceptual", lambda path: PerceptualLoss(_Pixels(), taps=1))
+    run, config = Run(data, tmp_path / "out", None, "kptrack train human-lite"), tiny_config()
+    assert train(run, config, False, CPU, stop_at=2)
+    boxes = checkpoint.load(tmp_path / "out" / "boxes.pt", config, CPU)["boxes"]
+    assert train(run, config, True, CPU)
+    again = checkpoint.load(tmp_path / "out" / "boxes.pt", config, CPU)["boxes"]
+    assert all(torch.equal(a, b) for a, b in zip(boxes, again, strict=True))
+    entries = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
+    assert all(0 < each["puppet"] < 2 for each in entries if "adversarial" in each)
+    model = load_model(tmp_path / "out" / "model.safetensors")
+    assert model.skeleton == HUMAN
+    assert "puppets" in str(model.card["deviation"])
+    whole = Run(data, tmp_path / "whole", None, "kptrack train human-lite")
+    assert train(whole, config, False, CPU)
+    straight = load_model(tmp_path / "whole" / "model.safetensors")
+    for name, value in model.weights.items():
+        assert torch.allclose(value.float(), straight.weights[name].float(), atol=1e-3), name
