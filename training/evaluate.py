@@ -173,10 +173,12 @@ def _measures(scored: _Scored, skeleton: Skeleton) -> dict[str, Any]:
     if skeleton.name == CAT_HEAD.name:
         measures["nme_eyes_mouth"] = float(scored.errors[:, :3].mean())
     if skeleton.name == HUMAN.name:
+        measures["error_percent"] = measures["nme"]
         # An oracle that may exchange left and right of the whole body shows what else is wrong.
-        measures["oracle"] = float(np.minimum(mean, swapped).mean())
+        measures["error_percent_lr_oracle"] = float(np.minimum(mean, swapped).mean())
+        measures["error_percent_seen"] = float(scored.errors[~scored.inferred].mean())
         measures["right_sides"] = float(100 * (mean <= swapped).mean())
-        measures["nme_seen"] = float(scored.errors[~scored.inferred].mean())
+        measures["pck10"] = float(100 * (scored.errors <= _LIMIT).mean())
     return measures
 
 
@@ -217,9 +219,10 @@ _COLUMNS = {
     "auc10": "AUC@10",
     "fr10": "failures@10 %",
     "nme_eyes_mouth": "eyes + mouth",
-    "oracle": "left-right oracle %",
+    "error_percent_lr_oracle": "left-right oracle %",
+    "error_percent_seen": "visible joints %",
     "right_sides": "sides right %",
-    "nme_seen": "visible joints %",
+    "pck10": "PCK@10 %",
 }
 
 
