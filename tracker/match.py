@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from tracker.sides import Sides
 from tracker.smooth import Smoother
 
 # Costs are half (1 - IoU) and half landmark distance in subject sizes. Beyond this it is somebody else:
@@ -30,6 +31,7 @@ class Subject:
     smooth: Smoother = field(repr=False)
     seen_s: float  # when it was last seen
     seen: bool = True  # in the latest frame
+    sides: Sides | None = None  # of a body, which may turn away; faces and heads have none
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,7 @@ from tracker.config import TrackerSettings
 from tracker.detect import make_detector
 from tracker.locate import Locator
 from tracker.match import Candidates, Subject, assign, distinct, extents, sizes
+from tracker.sides import Sides
 from tracker.smooth import OneEuro, Smoother, unsmoothed
 from tracker.timing import Stopwatch
 from tracker.values import Frame, Landmarks, Result, Track
@@ -96,6 +97,7 @@ class Tracker:
             crop=found.crops[column],
             smooth=self._smoother(),
             seen_s=time_s,
+            sides=Sides(self.engine.skeleton) if self.engine.skeleton.sides else None,
         )
 
     def _smoother(self) -> Smoother:
@@ -103,7 +105,11 @@ class Tracker:
 
 
 def _update(subject: Subject, found: Candidates, column: int, time_s: float) -> None:
-    subject.xy, subject.score = found.xy[column], found.score[column]
+    xy, score = found.xy[column], found.score[column]
+    if subject.sides:
+        order = subject.sides.order(subject.xy, xy, time_s)
+        xy, score = xy[order], score[order]
+    subject.xy, subject.score = xy, score
     subject.subject_score = float(found.subject_score[column])
     subject.crop = found.crops[column]
     subject.seen_s, subject.seen = time_s, True
