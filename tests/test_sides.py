@@ -16,7 +16,7 @@ def body():
     rng = np.random.default_rng(0)
     xy = np.zeros((len(HUMAN.joints), 2), np.float32)
     for index, joint in enumerate(HUMAN.joints):
-        xy[index] = (50 + 20 * {"l": 1, "r": -1}.get(joint[0] if joint[1] == "_" else "", 0), 6 * index)
+        xy[index] = (50 + 20 * {"l": 1, "r": -1}.get(joint[0] if joint[1] == "_" else "", 0), 6 * min(index, HUMAN.mirror[index]))
     return xy + rng.standard_normal(xy.shape).astype(np.float32)
 
 
