@@ -5,8 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engines.engine import Points
 from engines.skeleton import HUMAN
+from tracker.config import TrackerSettings
 from tracker.sides import Sides
+from tracker.track import Tracker
+from tracker.values import Frame
 
 SAME = np.arange(len(HUMAN.joints))
 
@@ -16,7 +20,8 @@ def body():
     rng = np.random.default_rng(0)
     xy = np.zeros((len(HUMAN.joints), 2), np.float32)
     for index, joint in enumerate(HUMAN.joints):
-        xy[index] = (50 + 20 * {"l": 1, "r": -1}.get(joint[0] if joint[1] == "_" else "", 0), 6 * min(index, HUMAN.mirror[index]))
+        beside = {"l_": 20, "r_": -20}.get(joint[:2], 0)
+        xy[index] = (50 + beside, 6 * min(index, HUMAN.mirror[index]))
     return xy + rng.standard_normal(xy.shape).astype(np.float32)
 
 
@@ -45,3 +50,31 @@ def test_a_body_seen_from_the_side_has_nothing_to_exchange(body):
     narrow = body.copy()
     narrow[:, 0] = 50 + (narrow[:, 0] - 50) * 0.02
     assert np.array_equal(Sides(HUMAN).order(narrow, narrow[HUMAN.mirror], 0.0), SAME)
+
+
+class Confused:
+    """An engine that exchanges left and right in its third frame."""
+
+    skeleton, input_size, crop_scale = HUMAN, 128, 1.25
+    runtime, precision, describe = "fake", "fp32", "fake"
+
+    def __init__(self, body):
+        self._body, self._frames = body, 0
+
+    def __call__(self, crops):
+        self._frames += 1
+        here = self._body[HUMAN.mirror] if self._frames == 3 else self._body
+        ones = np.ones((len(crops), len(here)), np.float32)
+        return Points(np.tile(here, (len(crops), 1, 1)), ones, ones[:, 0])
+
+
+def test_the_tracker_renames_the_joints_of_a_confused_frame(body):
+    settings = TrackerSettings(smooth="none", detector="center", max_subjects=1, detect_every=1000)
+    tracker = Tracker(Confused(body), settings)
+    image = np.zeros((128, 128, 3), np.uint8)
+    found = [
+        tracker.step(Frame(image, index, index / 25, index)).tracks[0].landmarks.xy for index in range(4)
+    ]
+    left = HUMAN.joints.index("l_wrist")
+    right = HUMAN.joints.index("r_wrist")
+    assert [each[left, 0] > each[right, 0] for each in found] == [True] * 4
