@@ -107,7 +107,7 @@ _HUMAN_SETS = {
 _HUMAN = TrainConfig(
     skeleton="human",
     crop_scale=1.25,
-    warm_start_steps=4000,
+    warm_start_steps=2500,
     mean_shape=0.0,  # people stand, bend and stretch in the pictures as often as they like
     puppets=32,
     jitter=Jitter(scale=0.08, shift=0.04, roll=6.0),
