@@ -190,6 +190,20 @@ def test_joints_that_nobody_sees_are_counted_apart(people):
     assert measures["nme"] > 1
 
 
+def test_joints_without_a_label_do_not_count(people):
+    folder, points, truth = people
+    index = dict(np.load(folder / "index.npz"))
+    index["pts"] = truth.copy()
+    index["pts"][1, _LSP.index("l_knee")] = np.nan
+    np.savez(folder / "index.npz", **index)
+    answers = points.copy()
+    answers[1, HUMAN.joints.index("l_knee")] += 500
+    answers[2] += np.float32([3, 4])
+    measures = evaluate(Person(answers, truth), "m", folder, "truth")
+    sides = crop.landmark_boxes(truth, 1.25)[:, 2]
+    assert measures["nme"] == pytest.approx(100 * 5 / sides[2] / 4, rel=1e-3)
+
+
 def test_sets_of_different_joints_are_not_pooled(people, tmp_path):
     folder, points, truth = people
     for name, joints in (("a", _LSP), ("b", _LSP[::-1])):

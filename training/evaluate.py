@@ -28,8 +28,8 @@ _PERSON_CROP = 1.25  # the longer side of the joints' box fills 0.8 of the crop
 class LabelledSet:
     """Pictures, RGB, and their joints ``(N, J, 2)`` in pixels; ``groups`` ``(N,)`` names set and subset.
 
-    ``joints`` ``(J,)`` are the skeleton's that are labelled; ``inferred`` ``(N, J)`` those that cannot be
-    seen, and were placed by what is around them.
+    NaN where a joint is not labelled. ``joints`` ``(J,)`` says which of the skeleton's they are, ``inferred``
+    ``(N, J)`` which of them cannot be seen, and were placed by what is around them.
     """
 
     images: list[np.ndarray]
@@ -72,6 +72,12 @@ def _load(folder: Path, skeleton: Skeleton) -> LabelledSet:
     )
 
 
+def _boxes(points: np.ndarray, scale: float) -> np.ndarray:
+    """``crop.landmark_boxes`` of the joints that are labelled."""
+    middle = np.nanmean(points, axis=1, keepdims=True)
+    return crop.landmark_boxes(np.where(np.isnan(points), middle, points), scale)
+
+
 def predict(engine: Engine, images: list[np.ndarray], boxes: np.ndarray) -> np.ndarray:
     """Joints ``(N, K, 2)`` in pixels of the pictures, from crops at ``boxes`` ``(N, 4)``."""
     size = engine.input_size
@@ -90,7 +96,7 @@ def normalised_errors(points: np.ndarray, truth: np.ndarray, skeleton: Skeleton)
         left, right = (skeleton.joints.index(joint) for joint in _UNITS[skeleton.name])
         unit = np.linalg.norm(truth[:, left] - truth[:, right], axis=-1)
     else:
-        unit = crop.landmark_boxes(truth, _PERSON_CROP)[:, 2]
+        unit = _boxes(truth, _PERSON_CROP)[:, 2]
     return 100 * np.linalg.norm(points - truth, axis=-1) / unit[:, None]
 
 
@@ -129,7 +135,7 @@ def evaluate(engine: Engine, model: str, data: Path, crops: str) -> dict[str, An
         *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(_Scored))
     )
     names = [skeleton.joints[joint] for joint in loaded[0].joints]
-    per_joint = dict(zip(names, scored.errors.mean(axis=0).round(3).tolist(), strict=True))
+    per_joint = dict(zip(names, np.nanmean(scored.errors, axis=0).round(3).tolist(), strict=True))
     sets = {
         str(name): _measures(scored.where(scored.groups == name), skeleton)
         for name in np.unique(scored.groups)
@@ -146,7 +152,7 @@ def evaluate(engine: Engine, model: str, data: Path, crops: str) -> dict[str, An
 
 def _score(engine: Engine, labelled: LabelledSet, crops: str) -> _Scored:
     if crops == "truth":
-        boxes = crop.landmark_boxes(labelled.points, engine.crop_scale)
+        boxes = _boxes(labelled.points, engine.crop_scale)
         images, truth, found = labelled.images, labelled.points, np.ones(len(boxes), bool)
     else:
         images, truth = _shifted(labelled)
@@ -160,7 +166,7 @@ def _score(engine: Engine, labelled: LabelledSet, crops: str) -> _Scored:
 
 
 def _measures(scored: _Scored, skeleton: Skeleton) -> dict[str, Any]:
-    mean, swapped = scored.errors.mean(axis=1), scored.swapped.mean(axis=1)
+    mean, swapped = np.nanmean(scored.errors, axis=1), np.nanmean(scored.swapped, axis=1)
     measures = {
         "n": len(mean),
         "not_found": int(scored.missed.sum()),
@@ -171,14 +177,14 @@ def _measures(scored: _Scored, skeleton: Skeleton) -> dict[str, Any]:
         "fr10": float(100 * (mean > _LIMIT).mean()),
     }
     if skeleton.name == CAT_HEAD.name:
-        measures["nme_eyes_mouth"] = float(scored.errors[:, :3].mean())
+        measures["nme_eyes_mouth"] = float(np.nanmean(scored.errors[:, :3]))
     if skeleton.name == HUMAN.name:
         measures["error_percent"] = measures["nme"]
         # An oracle that may exchange left and right of the whole body shows what else is wrong.
         measures["error_percent_lr_oracle"] = float(np.minimum(mean, swapped).mean())
-        measures["error_percent_seen"] = float(scored.errors[~scored.inferred].mean())
+        measures["error_percent_seen"] = float(np.nanmean(scored.errors[~scored.inferred]))
         measures["right_sides"] = float(100 * (mean <= swapped).mean())
-        measures["pck10"] = float(100 * (scored.errors <= _LIMIT).mean())
+        measures["pck10"] = float(100 * (scored.errors[~np.isnan(scored.errors)] <= _LIMIT).mean())
     return measures
 
 
