@@ -23,6 +23,9 @@ from training.stored import StoredSet
 
 _LOOKS = 2
 _SMALLEST, _LARGEST, _FARTHEST = 0.35, 1.1, 0.4  # side and shift, in sides of the box to start from
+# The crops looked at are so much wider than they will be: a raised arm that was missed once must not be
+# cut off for good. Nor does a person shrink to less than this much of what most of the clip shows.
+_WIDER, _SHARE = 1.15, 0.8
 _STEADY = 5  # frames of a clip whose median a box is
 _BATCH = 64
 
@@ -49,7 +52,9 @@ def frame(
         for _ in range(_LOOKS):
             each.boxes[:] = _bounded(_look(each, nets, config), start)
         for clip in each.clips:
-            each.boxes[clip] = median_filter(each.boxes[clip], (_STEADY, 1), mode="nearest")
+            boxes = median_filter(each.boxes[clip], (_STEADY, 1), mode="nearest")
+            boxes[:, 2] = np.maximum(boxes[:, 2], _SHARE * np.percentile(boxes[:, 2], 90))
+            each.boxes[clip] = boxes
     checkpoint.save(path, config, {"boxes": [torch.from_numpy(each.boxes) for each in sets]})
 
 
@@ -62,7 +67,7 @@ def _look(
     device, size = next(drawer.parameters()).device, config.network.input_size
     found = []
     for first in range(0, len(pictures.images), _BATCH):
-        boxes = pictures.boxes[first : first + _BATCH] * [1, 1, config.crop_scale]
+        boxes = pictures.boxes[first : first + _BATCH] * [1, 1, config.crop_scale * _WIDER]
         boxes = np.column_stack([boxes, np.zeros(len(boxes))])
         here = pictures.images[first : first + _BATCH]
         crops = np.concatenate([crop.cut(image, box, size) for image, box in zip(here, boxes, strict=True)])

@@ -20,7 +20,7 @@ _VIEWS = 30_000  # of the poses in space of one file
 class PosePrior:
     """Poses, each brought into its own box: centre (0, 0), longer side 1; and their mirror images.
 
-    ``views`` ``(M, K, 3)``: those that are known in space, as ``projection.project`` gives them; M may be 0.
+    ``views`` ``(M, K, 3)``: those with a depth, as ``projection.project`` gives them; M may be 0.
     """
 
     def __init__(
@@ -36,8 +36,7 @@ class PosePrior:
             raise ValueError(
                 f"poses {poses.shape} do not fit {skeleton.name}: want (N, {len(skeleton.joints)}, 2)"
             )
-        low, high = poses.min(axis=1, keepdims=True), poses.max(axis=1, keepdims=True)
-        poses = (poses - (low + high) / 2) / (high - low).max(axis=2, keepdims=True)
+        poses = projection.in_own_box(poses)
         mirrored = poses[:, skeleton.mirror] * [-1, 1]
         self.poses = np.concatenate([poses, mirrored]).astype(np.float32)
         weights = np.tile(np.ones(len(poses)) if weights is None else weights, 2)
@@ -80,6 +79,7 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
     rng = np.random.default_rng(config.seed)
     found: list[np.ndarray] = []
     views: list[np.ndarray] = []
+    flat: list[np.ndarray] = []
     source: list[str] = []
     for path in sorted(folder.rglob("*.npz")):
         arrays = load_arrays(path)
@@ -94,7 +94,8 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
                 views.append(_views(path, poses, joints, skeleton, rng))
                 poses = views[-1][..., :2]
             else:
-                poses = projection.complete(poses, joints, skeleton)
+                poses = projection.in_own_box(projection.complete(poses, joints, skeleton))
+                flat.append(poses)
             found.append(poses)
             source += [path.stem] * len(poses)
     if not found:
@@ -104,6 +105,8 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
         [config.prior_weights.get(str(name), count) for name, count in zip(names, counts, strict=True)]
     )
     weights = (shares / counts)[index]
+    if views and flat:
+        views.append(projection.lift(np.concatenate(flat), np.concatenate(views)))
     return PosePrior(
         np.concatenate(found), skeleton, config, weights, np.concatenate(views) if views else None
     )

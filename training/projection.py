@@ -16,6 +16,7 @@ _BETWEEN = {
     "head": ("neck", "head_top", 1 / 1.95),
     "head_top": ("neck", "head", 1.95),
 }
+_AT_ONCE = 500
 _DISTANCE = (2.5, 7.0)  # of the camera, in heights of the person
 
 
@@ -63,6 +64,26 @@ def _turns(count: int, rng: np.random.Generator) -> np.ndarray:
     cos, sin = np.cos(pitch), np.sin(pitch)
     about_x = np.array([[one, none, none], [none, cos, -sin], [none, sin, cos]])
     return np.asarray(about_x.transpose(2, 0, 1) @ about_y.transpose(2, 0, 1))
+
+
+def lift(poses: np.ndarray, views: np.ndarray) -> np.ndarray:
+    """Poses ``(N, K, 2)`` with the depth of the ``views`` ``(M, K, 3)`` that look most alike, ``(N, K, 3)``.
+
+    Both in units of the longer side of their box, centred on it, as ``project`` gives them.
+    """
+    known = views[..., :2].reshape(len(views), -1)
+    norms = np.square(known).sum(axis=1)
+    nearest = [
+        (norms - 2 * part.reshape(len(part), -1) @ known.T).argmin(axis=1)
+        for part in np.array_split(poses.astype(np.float32), max(1, len(poses) // _AT_ONCE))
+    ]
+    return np.concatenate([poses, views[np.concatenate(nearest)][..., 2:]], axis=2).astype(np.float32)
+
+
+def in_own_box(poses: np.ndarray) -> np.ndarray:
+    """Poses ``(N, K, 2)`` in units of the longer side of their box, whose centre is the origin."""
+    low, high = poses.min(axis=1, keepdims=True), poses.max(axis=1, keepdims=True)
+    return np.asarray((poses - (low + high) / 2) / (high - low).max(axis=2, keepdims=True))
 
 
 def complete(points: np.ndarray, names: list[str], skeleton: Skeleton) -> np.ndarray:
