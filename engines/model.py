@@ -14,9 +14,13 @@ from torch import Tensor
 
 from engines.network import LandmarkNet, NetworkConfig
 from engines.skeleton import SKELETONS, Skeleton
+from engines.student import StudentConfig, StudentNet
 
 FORMAT = "kptrack-1"
+DRAWING, STUDENT = "drawing", "student"  # kinds of network
 WEIGHTS = Path(__file__).parent / "weights"
+FINDER = "finder.safetensors"  # lies among them, but finds no landmarks: see engines.finder
+DECODER = "decoder.safetensors"  # ends the names of files that redraw pictures: see engines.decoder
 
 
 @dataclass(frozen=True)
@@ -28,16 +32,16 @@ class Model:
     """
 
     skeleton: Skeleton
-    config: NetworkConfig
+    config: NetworkConfig | StudentConfig
     crop_scale: float
     weights: dict[str, Tensor]
     card: dict[str, object]
     name: str = "model"
     digest: str = ""
 
-    def network(self) -> LandmarkNet:
+    def network(self) -> LandmarkNet | StudentNet:
         """A fresh network in evaluation mode, float32, with these weights."""
-        network = LandmarkNet(self.skeleton, self.config)
+        network = _network(self.skeleton, self.config)
         network.load_state_dict({key: value.float() for key, value in self.weights.items()}, strict=True)
         return network.eval()
 
@@ -54,14 +58,23 @@ class Model:
             "crop_scale": self.crop_scale,
             "card": self.card,
         }
+        if isinstance(self.config, StudentConfig):
+            described["kind"] = STUDENT
         part = path.with_name(path.name + ".part")
         save_file(tensors, part, metadata={"format": FORMAT, "kptrack": json.dumps(described)})
         part.replace(path)
 
 
+def _network(skeleton: Skeleton, config: NetworkConfig | StudentConfig) -> LandmarkNet | StudentNet:
+    if isinstance(config, StudentConfig):
+        return StudentNet(skeleton, config)
+    return LandmarkNet(skeleton, config)
+
+
 def shipped_models() -> dict[str, Path]:
-    """Name → file of the models that come with kptrack."""
-    return {path.stem: path for path in sorted(WEIGHTS.glob("*.safetensors"))}
+    """Name → file of the landmark models that come with kptrack."""
+    found = sorted(WEIGHTS.glob("*.safetensors"))
+    return {path.stem: path for path in found if not path.name.endswith((FINDER, DECODER))}
 
 
 def load_model(source: str | Path) -> Model:
@@ -103,9 +116,13 @@ def _assemble(described: dict, weights: dict[str, Tensor], name: str, digest: st
         raise ValueError(f"skeleton {described['skeleton']!r} is not one of {', '.join(SKELETONS)}")
     if list(skeleton.joints) != described["joints"]:
         raise ValueError(f"its joints are not those of skeleton {skeleton.name}")
-    config = NetworkConfig(**described["network"])
+    # A file that does not say holds a network that draws.
+    kind = described.get("kind", DRAWING)
+    if kind not in (DRAWING, STUDENT):
+        raise ValueError(f"its network is a {kind!r}, not {DRAWING} or {STUDENT}")
+    config = (StudentConfig if kind == STUDENT else NetworkConfig)(**described["network"])
     with torch.device("meta"):
-        wanted = {key: value.shape for key, value in LandmarkNet(skeleton, config).state_dict().items()}
+        wanted = {key: value.shape for key, value in _network(skeleton, config).state_dict().items()}
     if wanted != {key: value.shape for key, value in weights.items()}:
         odd = sorted(
             key

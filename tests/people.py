@@ -52,15 +52,15 @@ def tiny_config(*settings: str) -> TrainConfig:
 
 
 def write_clips(folder: Path, clips: int, frames: int, seed: int = 0) -> None:
-    """``folder/clips.json`` and a folder of frames a clip, and one clip more of somebody on the floor."""
+    """``folder/clips.json`` and a folder of frames a clip."""
     rng = np.random.default_rng(seed)
     puppets = Puppets(project(poses(40, seed), HUMAN, rng), HUMAN, 1.25, seed)
     described = {}
-    for clip in range(clips + 1):
+    for clip in range(clips):
         name = f"clip{clip}"
         still = clip % 2 == 0
         boxes = [0.0, 0.0, 96.0] if still else [[0.0, 0.0, 96.0]] * frames
-        described[name] = {"fps": 25, "boxes": boxes, "group": "floor" if clip == clips else "upright"}
+        described[name] = {"fps": 25, "boxes": boxes, "group": "upright"}
         (folder / name).mkdir(parents=True)
         images, _ = puppets.batch(clip, frames, 96, [])
         for number, image in enumerate(images):

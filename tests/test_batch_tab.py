@@ -12,8 +12,8 @@ from PyQt6.QtWidgets import QCheckBox, QComboBox, QFileDialog, QPushButton, QTab
 from windows import PATIENCE_MS, TRACKING, close, drop, open_window
 
 from tracker import Tracker
-from ui.batch import BatchTab
 from ui.process import Request
+from ui.window.batch import BatchTab
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -12,8 +13,10 @@ from commands import command, write_model
 from engines import MissingCapability, load_model
 from engines.engine import PRECISIONS, RUNTIMES
 from engines.parity import ParityError
-from ui import bench
+from ui import bench, race
 from ui.failures import Exit
+from ui.interrupt import Cancel
+from ui.portrait import portrait_crops
 
 pytest.importorskip("skimage", reason="the crops are of scikit-image's portrait: pip install 'kptrack[demo]'")
 
@@ -30,7 +33,7 @@ def model(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr(bench, "_SECONDS_A_BATCH", 0.1)
+    monkeypatch.setattr(race, "_SECONDS_A_BATCH", 0.1)
 
 
 def test_every_combination_is_compared_with_plain_eager_fp32(capfd, model, tmp_path):
@@ -74,7 +77,7 @@ def test_a_clip_is_timed_stage_by_stage(capfd, model, tmp_path):
 
 
 def test_what_cannot_run_is_a_row_with_its_reason_in_a_word(capfd, model, tmp_path, monkeypatch):
-    real = bench.open_told
+    real = race.open_told
     failures = {
         "compile": MissingCapability("no compiler: install g++\nand more", lacks="compiler"),
         "tensorrt": ParityError("refused: 3 px"),
@@ -86,7 +89,7 @@ def test_what_cannot_run_is_a_row_with_its_reason_in_a_word(capfd, model, tmp_pa
             raise failures[runtime]
         return real(loaded, runtime, *rest)
 
-    monkeypatch.setattr(bench, "open_told", limited)
+    monkeypatch.setattr(race, "open_told", limited)
     report = tmp_path / "b.json"
     runtimes = ",".join(failures)
     ended = command(
@@ -97,6 +100,34 @@ def test_what_cannot_run_is_a_row_with_its_reason_in_a_word(capfd, model, tmp_pa
     assert [row["skipped"] for row in others] == ["compiler", "parity", "memory"]
     assert all(row["median_ms"] is None for row in others)
     assert "skipping compile auto: no compiler: install g++\n" in ended.err
+
+
+def test_what_is_cancelled_has_the_figures_of_what_is_open(model, tmp_path):
+    cancel, said = Cancel(), []
+
+    def say(line):
+        said.append(line)
+        cancel.asked = cancel.asked or line.startswith("warming up eager bf16")
+
+    figures = bench.measure(str(model), ["eager"], ["fp32", "bf16", "auto"], [1, 8], None, say, cancel)
+    assert [(row.precision, row.batch, row.skipped) for row in figures.rows] == [
+        ("fp32", 1, None),
+        ("bf16", 1, None),
+        ("auto", 1, race.CANCELLED),
+    ]
+    assert not [line for line in said if "auto" in line]
+    assert "| eager | auto | 1 | skipped: cancelled |" in figures.markdown
+
+
+@pytest.mark.parametrize("looks", [0, 10, 21], ids=["at once", "one by one", "overlapping"])
+def test_the_timing_of_stages_is_cancelled_too(model, tmp_path, monkeypatch, looks):
+    clip = write_clip(tmp_path / "clip.mp4", count=20)
+    left = itertools.count(looks, -1)
+    monkeypatch.setattr(Cancel, "asked", property(lambda _: next(left) <= 0))
+    figures = bench.measure(str(model), [], [], [1], clip)
+    assert figures.found["stages"] == []
+    assert figures.found["end_to_end_fps"] is None
+    assert [row.skipped for row in figures.rows] == [None]
 
 
 def test_help_names_every_runtime(capfd):
@@ -113,7 +144,7 @@ def test_a_clip_that_cannot_be_read_ends_with_1(capfd, model, tmp_path):
 
 
 def test_portrait_crops_show_the_face(model):
-    crops = bench.portrait_crops(load_model(model))
+    crops = portrait_crops(load_model(model))
     assert crops.shape == (64, 32, 32, 3)
     # Skin in the middle: more red than blue, in every crop.
     middle = crops[:, 12:20, 12:20].astype(float).mean(axis=(1, 2))

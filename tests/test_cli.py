@@ -27,6 +27,7 @@ def test_version_and_help_answer_without_pytorch():
     program = (
         "import sys; from ui.cli import run\n"
         "assert run(['--version']) == run(['process', '--help']) == run(['live', '--help']) == 0\n"
+        "assert run(['edit', '--help']) == 0\n"
         "loaded = {'torch', 'cv2', 'av', 'numpy', 'rich'} & set(sys.modules)\n"
         "assert not loaded, loaded"
     )
@@ -38,7 +39,7 @@ def test_version_and_help_answer_without_pytorch():
 @pytest.mark.parametrize(
     "words",
     [
-        *([], ["demo"], ["process"], ["live"], ["cameras"], ["bench"]),
+        *([], ["demo"], ["process"], ["live"], ["edit"], ["cameras"], ["bench"]),
         *(["models"], ["models", "list"], ["doctor"]),
     ],
 )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
+import time
 
 import pytest
 from clips import write_clip
 from commands import write_model
-from PyQt6.QtCore import QMimeData, QUrl
+from PyQt6.QtCore import QMimeData, Qt, QUrl
 from PyQt6.QtGui import QGuiApplication
 from PyQt6.QtWidgets import QLabel, QPushButton, QTableWidget
 from windows import drop, pixels
 
-from engines import MissingCapability
-from ui import bench, compare
-from ui.bars import Bars
-from ui.compare import CompareTab
+from engines import BuildCancelled, MissingCapability
+from ui import race
+from ui.commands.bench import bench as command
+from ui.window import compare
+from ui.window.bars import Bars
+from ui.window.compare import CompareTab
 
 pytest.importorskip("skimage", reason="the crops are of scikit-image's portrait: pip install 'kptrack[demo]'")
 
@@ -31,16 +35,16 @@ def model(tmp_path_factory):
 
 @pytest.fixture
 def tab(qtbot, model, monkeypatch):
-    monkeypatch.setattr(bench, "_SECONDS_A_BATCH", 0.1)
+    monkeypatch.setattr(race, "_SECONDS_A_BATCH", 0.1)
     monkeypatch.setattr(compare, "_RUNTIMES", RUNTIMES)
-    real = bench.open_told
+    real = race.open_told
 
     def without_gpu(loaded, runtime, *others):
         if runtime == "tensorrt":
             raise MissingCapability("runtime tensorrt needs an NVIDIA GPU", lacks="gpu")
         return real(loaded, runtime, *others)
 
-    monkeypatch.setattr(bench, "open_told", without_gpu)
+    monkeypatch.setattr(race, "open_told", without_gpu)
     widget = CompareTab(lambda: model)
     widget.problems = []
     widget.problem.connect(widget.problems.append)
@@ -56,8 +60,14 @@ def button(tab: CompareTab, word: str) -> QPushButton:
 
 def measured(qtbot, tab: CompareTab) -> list[list[str]]:
     """Rows of the table after a run."""
-    button(tab, "Compare").click()
-    qtbot.waitUntil(lambda: button(tab, "Compare").isEnabled(), timeout=PATIENCE_MS)
+    begin = button(tab, "Compare")
+    begin.click()
+    qtbot.waitUntil(lambda: begin.text() == "Compare", timeout=PATIENCE_MS)
+    return rows(tab)
+
+
+def rows(tab: CompareTab) -> list[list[str]]:
+    """Rows of the table."""
     table = tab.findChild(QTableWidget)
     return [
         [item.text() for column in range(table.columnCount()) if (item := table.item(row, column))]
@@ -110,10 +120,47 @@ def test_a_clip_that_cannot_be_read_is_said(qtbot, tab, tmp_path):
 
 def test_the_window_lives_while_it_measures(qtbot, tab, monkeypatch):
     go_on = threading.Event()
-    monkeypatch.setattr(compare, "measure", lambda *arguments: arguments[-1]("half way") or go_on.wait(10))
+    monkeypatch.setattr(compare, "measure", lambda *arguments: arguments[-2]("half way") or go_on.wait(10))
     button(tab, "Compare").click()
-    qtbot.waitUntil(lambda: any(each.text() == "half way" for each in tab.findChildren(QLabel)))
+    qtbot.waitUntil(lambda: any(each.text() == "Half way" for each in tab.findChildren(QLabel)))
     assert tab.running
-    assert not button(tab, "Compare").isEnabled()
+    assert not button(tab, "Choose a clip…").isEnabled()
     go_on.set()
     qtbot.waitUntil(lambda: not tab.running)
+
+
+def test_a_run_that_is_cancelled_shows_what_it_measured(qtbot, tab, monkeypatch):
+    """TensorRT is being built, which ends when it is told to."""
+    real, building = race.open_told, threading.Event()
+
+    def build(loaded, runtime, precision, device, say, asked):
+        if runtime != "tensorrt":
+            return real(loaded, runtime, precision, device, say, asked)
+        say("building: Timing, 30%")
+        building.set()
+        while not asked():
+            time.sleep(0.01)
+        raise BuildCancelled
+
+    monkeypatch.setattr(race, "open_told", build)
+    begin = button(tab, "Compare")
+    qtbot.mouseClick(begin, Qt.MouseButton.LeftButton)
+    assert begin.text() == "Cancel"
+    qtbot.waitUntil(lambda: any("30%" in each.text() for each in tab.findChildren(QLabel)))
+    qtbot.mouseClick(begin, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: begin.text() == "Compare" and begin.isEnabled(), timeout=PATIENCE_MS)
+    plain, fast, tensorrt = rows(tab)
+    assert plain[:2] == ["eager", "fp32"]
+    assert min(float(each[2]) for each in (plain, fast)) > 0
+    assert tensorrt[2] == "not measured: cancelled"
+    assert any(each.text().startswith("Cancelled. ") for each in tab.findChildren(QLabel))
+    assert button(tab, "Copy as Markdown").isEnabled()
+    assert tab.problems == []
+    monkeypatch.setattr(race, "open_told", real)
+    assert len(measured(qtbot, tab)) == 3  # and it can be begun again
+
+
+def test_the_runtimes_are_those_of_the_benchmark(tab, monkeypatch):
+    monkeypatch.undo()
+    default = inspect.signature(command).parameters["runtimes"].default
+    assert default.split(",") == list(compare._RUNTIMES)

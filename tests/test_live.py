@@ -16,6 +16,7 @@ from clips import packets
 from fakes import FakeCamera, FakeEngine, FakeSource
 from waiting import eventually
 
+from engines.engine import BuildCancelled, BuildError
 from engines.skeleton import Skeleton
 from tracker import SinkError, TrackerSettings, sources
 from tracker.live import LiveSession
@@ -185,7 +186,7 @@ class Counted(FakeEngine):
 
 def test_another_engine_takes_over_and_ids_go_on(fake_sources):
     Counted.open = 0
-    session = make(lambda: Counted("one"), better=lambda: Counted("two"))
+    session = make(lambda: Counted("one"), better=lambda report: Counted("two"))
     with running(session) as display:
         eventually(lambda: session.status().engine.describe == "two")
         display.until(lambda shown: shown.info)
@@ -204,6 +205,115 @@ def test_another_engine_takes_over_and_ids_go_on(fake_sources):
         assert ids(display) == {1}
         eventually(lambda: Counted.open == 1)
     assert Counted.open == 0
+
+
+class Build:
+    """A slow build, as a test lets it go on: phases are told one by one, and the answers are kept."""
+
+    def __init__(self, make=FakeEngine):
+        self._make, self._go = make, threading.Semaphore(0)
+        self.answers = []
+
+    def step(self):
+        """Let it tell the next of three phases, and after them let it be done."""
+        self._go.release()
+
+    def __call__(self, report):
+        for phase, share in (("exporting", None), ("timing", 0.0), ("timing", 0.5)):
+            self.answers.append(report(phase, share))
+            if not self.answers[-1]:
+                raise BuildCancelled
+            assert self._go.acquire(timeout=5)
+        return self._make()
+
+
+def test_a_slow_build_tells_how_far_it_is_and_takes_over(fake_sources):
+    build = Build(lambda: Counted("better"))
+    session = make(lambda: Counted("quick"), better=build)
+
+    def stage():
+        engine = session.status().engine
+        return engine.describe, engine.building, engine.phase, engine.share
+
+    with running(session) as display:
+        for phase, share in (("exporting", None), ("timing", 0.0), ("timing", 0.5)):
+            eventually(lambda seen=(phase, share): stage() == ("quick", True, *seen))
+            display.more(10)  # the picture goes on, with landmarks
+            assert display.seen[-1].info is not None
+            build.step()
+        eventually(lambda: stage() == ("better", False, "", None))
+        assert ids(display) == {1}
+
+
+def test_a_build_is_cancelled(fake_sources):
+    build = Build()
+    session = make(lambda: Counted("quick"), better=build)
+    with running(session) as display:
+        eventually(lambda: session.status().engine.phase == "exporting")
+        session.cancel_build()
+        engine = session.status().engine
+        assert (engine.describe, engine.building, engine.phase, engine.failure) == ("quick", False, "", "")
+        build.step()
+        eventually(lambda: build.answers == [True, False])
+        display.more()
+        session.cancel_build()  # of nothing
+        assert session.status().engine.describe == "quick"
+        assert session.status().engine.failure == ""
+
+
+@pytest.mark.parametrize("how", ["another engine", "stop"])
+def test_a_build_that_is_not_wanted_any_more_ends(fake_sources, how):
+    build = Build()
+    session = make(lambda: Counted("quick"), better=build)
+    with running(session):
+        eventually(lambda: session.status().engine.phase == "exporting")
+        if how == "stop":
+            session.stop()
+        else:
+            session.swap_engine(lambda: Counted("other"))
+            eventually(lambda: session.status().engine.describe == "other")
+            assert session.status().engine.phase == ""
+        build.step()
+        eventually(lambda: build.answers == [True, False])
+    assert session.status().engine.failure == ""
+    assert session.status().engine.error is None
+
+
+def test_a_build_that_fails_leaves_the_quick_engine(fake_sources):
+    def fail(report):
+        report("exporting", None)
+        raise BuildError("TensorRT builds no engine")
+
+    session = make(better=fail)
+    with running(session) as display:
+        engine = eventually(lambda: session.status().engine if session.status().engine.failure else None)
+        assert (engine.describe, engine.building, engine.phase) == ("fake", False, "")
+        assert engine.failure == "TensorRT builds no engine"
+        display.more()
+
+
+def test_what_was_asked_for_later_is_not_replaced_by_a_better_engine_of_before(fake_sources):
+    ready, started = threading.Event(), threading.Event()
+
+    def other():
+        started.set()
+        assert ready.wait(5)
+        return Counted("asked for later")
+
+    built = []
+    session = make(better=lambda report: built.append(1) or Counted("better"))
+    real = session._inference.improve
+
+    def late(worker, better):
+        session.swap_engine(other)
+        assert started.wait(5)
+        real(worker, better)
+        ready.set()
+
+    session._inference.improve = late
+    with running(session):
+        eventually(lambda: session.status().engine.describe == "asked for later")
+    assert not built
 
 
 def test_an_engine_of_another_skeleton_begins_with_new_ids(fake_sources):

@@ -17,10 +17,11 @@ from commands import command, start_command, write_model
 from fakes import FakeCamera
 from waiting import eventually
 
-from engines import Points
+from engines import BuildCancelled, Points
 from tracker import sources
 from tracker.live import CameraRequest
 from ui import bench_live, headless, soak
+from ui import live as live_module
 from ui.failures import Exit, UsageError
 from ui.live import LiveOptions, engine_of, parse_size
 
@@ -140,12 +141,38 @@ def test_a_model_that_is_not_there_ends_with_2(capfd):
         engine_of(LiveOptions(model="no-such-model"))
 
 
-def test_a_slow_runtime_comes_behind_a_quick_one(model):
+def test_a_slow_runtime_comes_behind_a_quick_one(model, monkeypatch):
     build, digest, better = engine_of(LiveOptions(model=str(model), runtime="compile"))
     assert build().runtime == "eager"
     assert len(digest) == 64
     assert better is not None
+    told = []
+    monkeypatch.setattr(live_module, "open_engine", lambda *given: told.append(given[-1]("timing", 0.5)))
+    better(lambda phase, share: told.append((phase, share)) or True)
+    assert told == [("compiling", None), ("timing", 0.5), True]
     assert engine_of(LiveOptions(model=str(model), runtime="eager"))[2] is None
+
+
+def test_a_build_tells_its_phases(capfd, model, camera, monkeypatch):
+    real = live_module.open_engine
+
+    def open_engine(loaded, runtime, precision, device, report=None):
+        if runtime != "tensorrt":
+            return real(loaded, runtime, precision, device)
+        for phase, share in (("exporting", None), ("timing", 0.1), ("timing", 0.2)):
+            assert report(phase, share)
+            time.sleep(0.3)
+        while report("timing", 0.9):
+            time.sleep(0.01)
+        raise BuildCancelled
+
+    monkeypatch.setattr(live_module, "open_engine", open_engine)
+    ended = live(capfd, model, "--duration", "2s", "--runtime", "tensorrt")
+    assert ended.code == Exit.FINE, ended.err
+    assert [line for line in ended.err.splitlines() if line.startswith("building")] == [
+        "building: exporting",
+        "building: timing",
+    ]
 
 
 def test_sizes():

@@ -42,14 +42,16 @@ def test_a_view_fills_its_box():
 
 def test_people_stand_upright_and_mostly_face_the_camera():
     seen = views()
-    assert (seen[:, JOINT["head_top"], 1] < seen[:, JOINT["l_ankle"], 1]).all()
+    tall = seen[:, JOINT["l_ankle"], 1] - seen[:, JOINT["head_top"], 1]
+    assert 0.8 < (tall > 0.75).mean() < 0.9  # the others lean, lie or kneel
     # Who faces the camera has the left shoulder on the right of the picture.
     facing = seen[:, JOINT["l_shoulder"], 0] > seen[:, JOINT["r_shoulder"], 0]
-    assert 0.7 < facing.mean() < 0.95
+    assert 0.65 < facing.mean() < 0.95
 
 
 def test_what_is_nearer_to_the_camera_has_more_depth_and_is_larger(monkeypatch):
-    monkeypatch.setattr(projection, "_turns", lambda count, rng: np.tile(np.eye(3), (count, 1, 1)))
+    monkeypatch.setattr(projection, "_turns", lambda leaning, rng: np.tile(np.eye(3), (len(leaning), 1, 1)))
+    monkeypatch.setattr(projection, "_lean", lambda poses, *_: (poses, np.zeros(len(poses), bool)))
     reaching = np.tile(standing(), (50, 1, 1))
     reaching[:, [JOINT["l_wrist"], JOINT["l_elbow"]], 2] += 0.6
     reaching[:, [JOINT["r_wrist"], JOINT["r_elbow"]], 2] -= 0.6
@@ -88,10 +90,11 @@ def test_a_prior_is_read_from_space_and_from_pictures(data):
     config = tiny_config()
     prior = load_prior(data / "prior", HUMAN, config)
     assert prior.views.shape[1:] == (17, 3)
-    assert len(prior.poses) == 2 * (len(prior.views) + 15)  # 5 of the 20 do not stand
+    assert len(prior.poses) == 2 * len(prior.views)  # those of pictures were given a depth
+    assert len(prior.views) % 1000 == 15  # 5 of the 20 do not stand
     drawn = prior.sample(200, np.random.default_rng(0))
     assert drawn.shape == (200, 17, 2)
-    assert (drawn[:, JOINT["head_top"], 1] < drawn[:, JOINT["l_ankle"], 1]).float().mean() > 0.99
+    assert (drawn[:, JOINT["head_top"], 1] < drawn[:, JOINT["l_ankle"], 1]).float().mean() > 0.85
 
 
 @pytest.mark.parametrize(
@@ -116,6 +119,7 @@ def test_puppets_are_where_their_poses_say(monkeypatch):
     monkeypatch.setattr(
         puppets, "random_colours", lambda rng: np.arange(256)[:, None].repeat(3, 1).astype(np.uint8)
     )
+    monkeypatch.setattr(puppets, "_lit", lambda canvas, rng: canvas)
     made = puppets.Puppets(views(), HUMAN, 1.25, 0)
     images, placed = made.batch(0, 24, 64, [])
     edges = torch.tensor(HUMAN.layers)
@@ -124,6 +128,13 @@ def test_puppets_are_where_their_poses_say(monkeypatch):
     near = render(torch.from_numpy(placed), edges, 64, sharpness=6.0).amax(1).numpy() > -0.9
     assert np.mean([each[line].mean() for each, line in zip(shown, lines, strict=True)]) > 0.85
     assert np.mean([each[~zone].mean() for each, zone in zip(shown, near, strict=True)]) < 0.02
+
+
+def test_a_pose_of_a_picture_gets_the_depth_of_the_view_it_resembles():
+    known = views(50)
+    lifted = projection.lift(known[::7, :, :2] + np.float32(0.002), known)
+    assert np.array_equal(lifted[..., 2], known[::7, :, 2])
+    assert lifted[..., :2] == pytest.approx(known[::7, :, :2] + 0.002)
 
 
 def test_a_batch_of_puppets_depends_on_its_number_alone():
@@ -136,10 +147,25 @@ def test_a_batch_of_puppets_depends_on_its_number_alone():
         puppets.Puppets(np.zeros((1, 9, 3)), CAT_HEAD, 1.4, 0)
 
 
-def test_clips_of_upright_people_are_read(tmp_path):
+def test_some_lean_lie_or_kneel():
+    still = np.tile(standing(), (3000, 1, 1))
+    posed, leaning = projection._lean(still, HUMAN, np.random.default_rng(0))
+    assert leaning.mean() == pytest.approx(0.22, abs=0.03)
+    trunk = posed[:, JOINT["neck"]] - posed[:, JOINT["pelvis"]]
+    assert (trunk[~leaning, 1] > 0.45).all()
+    flat = trunk[leaning, 1] < 0.5 * 0.5
+    assert 0.4 < flat.mean() < 0.8
+    assert (trunk[leaning, 2] > 0).mean() == pytest.approx(0.16 / 0.22, abs=0.06)  # mostly forwards
+    shin = posed[:, JOINT["l_ankle"]] - posed[:, JOINT["l_knee"]]
+    kneeling = ~leaning & (shin[:, 2] < -0.2)  # the feet behind the knees
+    assert kneeling.sum() / (~leaning).sum() == pytest.approx(0.06, abs=0.02)
+    assert np.linalg.norm(shin, axis=1) == pytest.approx(np.linalg.norm(still[0, 3] - still[0, 2]), rel=0.05)
+
+
+def test_clips_of_people_are_read(tmp_path):
     write_clips(tmp_path / "yoga", 24, 3)
     trained, unseen = load_sets(tmp_path, False), load_sets(tmp_path, True)
-    assert len(trained[0].images) + len(unseen[0].images) == 24 * 3  # nobody on the floor
+    assert len(trained[0].images) + len(unseen[0].images) == 24 * 3
     assert all(len(clip) == 3 for clip in trained[0].clips)
     assert set(trained[0].still_camera.tolist()) == {True, False}
     assert trained[0].boxes[0] == pytest.approx([47.5, 47.5, 0.8 * 96])
@@ -152,7 +178,7 @@ def test_clips_of_upright_people_are_read(tmp_path):
         ("[]", "clips.json is damaged"),
         ('{"a": {"group": "upright"}}', "clips.json is damaged"),
         ('{"gone": {"boxes": [0, 0, 1]}}', "gone has no frames"),
-        ('{"lying": {"boxes": [0, 0, 1], "group": "floor"}}', "no pictures under"),
+        ("{}", "no pictures under"),
     ],
 )
 def test_damaged_clips_are_one_line(tmp_path, content, complaint):

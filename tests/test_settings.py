@@ -10,9 +10,9 @@ import pytest
 
 from tracker import Overlay, TrackerSettings
 from tracker.camera import CameraRequest
-from ui.app import merged
 from ui.live import LiveOptions
-from ui.settings import Settings, load_settings, save_settings, settings_file
+from ui.window.app import merged
+from ui.window.settings import Settings, load_settings, save_settings, settings_file
 
 CHANGED = Settings(
     camera="2",

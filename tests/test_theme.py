@@ -9,9 +9,9 @@ from PyQt6.QtGui import QColor, QIcon, QPalette
 from PyQt6.QtWidgets import QApplication, QCheckBox
 from windows import pixels
 
-from ui import icons, theme
-from ui.plot import Plot
-from ui.theme import DARK, LIGHT, Colours
+from ui.window import icons, theme
+from ui.window.plot import Plot
+from ui.window.theme import DARK, LIGHT, Colours
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from engines.skeleton import FACE68
 from tracker import Frame, Landmarks, Overlay, Result, Track
 from tracker.live import Shown
 from tracker.overlay import colour_of
-from ui import view
-from ui.theme import CANVAS
-from ui.view import Canvas, fit
+from ui.window import view
+from ui.window.theme import CANVAS
+from ui.window.view import Canvas, fit
 
 
 def shown_of(frame: Frame, xy: np.ndarray | None = None) -> Shown:

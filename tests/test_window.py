@@ -31,11 +31,12 @@ from windows import close, drop, open_window, pixels, press, press_action, runni
 from tracker import sources
 from tracker.camera import Camera
 from tracker.overlay import colour_of
-from ui import cameras, live
-from ui.entries import EntryTable
+from ui import live
 from ui.live import LiveOptions
-from ui.settings import load_settings
-from ui.window import Window
+from ui.window import cameras
+from ui.window.entries import EntryTable
+from ui.window.mainwindow import Window
+from ui.window.settings import load_settings
 
 Key = Qt.Key
 
@@ -128,6 +129,9 @@ def test_a_clip_is_tracked_and_its_figures_are_shown(qtbot, window, clip):
     assert 5 < float(text_of(window, "fps processed")) < 30
     assert text_of(window, "latency p95").endswith(" ms")
     assert window.live.bar.source.currentText() == "clip.mp4"
+    press(qtbot, window, Key.Key_Space)
+    assert not text_of(window, "fps in")[0].isdigit()  # nothing runs
+    assert text_of(window, "latency p95").endswith(" ms")
 
 
 def test_landmarks_are_drawn_until_they_are_hidden(qtbot, window, monkeypatch, faked):

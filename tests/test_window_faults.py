@@ -19,11 +19,12 @@ from engines import MissingCapability
 from tracker.export import VideoSink
 from tracker.feed import CameraError
 from tracker.sinks import SinkError
-from ui import app, bridge, live, view
-from ui.app import check_display, drop_opencv_plugins
-from ui.errors import ErrorHooks
+from ui import live
 from ui.failures import Exit
-from ui.settings import load_settings
+from ui.window import bridge, display, view
+from ui.window.display import check_display, drop_opencv_plugins
+from ui.window.errors import ErrorHooks
+from ui.window.settings import load_settings
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +105,16 @@ def test_a_camera_that_is_unplugged_comes_back(qtbot, window, monkeypatch):
 
 
 def test_a_camera_that_hangs_does_not_keep_the_window(qtbot, window, monkeypatch):
-    freed = threading.Event()
-    serve(monkeypatch, lambda: FakeCamera(before=lambda index: index < 5 or freed.wait(20)))
+    hangs, freed = threading.Event(), threading.Event()
+
+    def hang(_index: int) -> None:
+        if running(window):
+            hangs.set()
+            freed.wait(20)
+
+    serve(monkeypatch, lambda: FakeCamera(before=hang))
     window.live.open("0")
-    wait(qtbot, lambda: running(window, 4))
+    wait(qtbot, hangs.is_set)
     begin = time.monotonic()
     window.close()
     wait(qtbot, lambda: not window.isVisible())
@@ -287,7 +294,7 @@ def test_a_display_that_hangs_is_not_waited_for(monkeypatch):
     def hang(*_, **options):
         raise subprocess.TimeoutExpired("probe", options["timeout"])
 
-    monkeypatch.setattr(app.subprocess, "run", hang)
+    monkeypatch.setattr(display.subprocess, "run", hang)
     with pytest.raises(MissingCapability, match="the display does not answer"):
         check_display()
 

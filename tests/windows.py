@@ -16,8 +16,8 @@ from pytestqt.qtbot import QtBot
 
 from tracker import Source, TrackerSettings, sources
 from ui.live import LiveOptions
-from ui.settings import Settings
-from ui.window import Window
+from ui.window.mainwindow import Window
+from ui.window.settings import Settings
 
 # Takes the middle of the picture for a face, so that any clip will do.
 TRACKING = TrackerSettings(detector="center")

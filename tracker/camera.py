@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from engines.engine import MissingCapability
 from tracker.feed import CameraError, Source, SourceError
+from tracker.opencv import silent_opencv
 from tracker.values import Frame
 
 _TICKS = 90_000
@@ -80,7 +80,7 @@ class CameraSource(Source):
         """Raises ``MissingCapability`` when it does not open or gives no picture."""
         self.name = name or f"camera {index}"
         self._most, self._duration_s = max_frames, duration_s
-        with _silent_opencv():
+        with silent_opencv():
             self._device = cv2.VideoCapture(index)
             self._ask(request or CameraRequest())
             image = self._read()
@@ -128,14 +128,3 @@ class CameraSource(Source):
     def close(self) -> None:
         """Release the device."""
         self._device.release()
-
-
-@contextmanager
-def _silent_opencv() -> Iterator[None]:
-    """OpenCV writes a page about its back ends where there is no camera."""
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        cv2.utils.logging.setLogLevel(level)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from engines.engine import MissingCapability
+from engines.engine import BuildError, MissingCapability
+from engines.parity import ParityError
 from tracker.feed import SourceError
 from tracker.sinks import SinkError
 
 # Their text is written for people; that of others needs the kind of error beside it.
-_PLAIN = (MissingCapability, SourceError, SinkError, ValueError)
+_PLAIN = (BuildError, MissingCapability, ParityError, SourceError, SinkError, ValueError)
 _LONGEST = 300
 
 

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from threading import Lock, Semaphore, Thread
 
-from engines.engine import Engine
+from engines.engine import BuildCancelled, Engine, Report
 from tracker.channel import Channel
 from tracker.config import TrackerSettings
 from tracker.detect import make_detector
@@ -80,18 +80,30 @@ class Inference:
         self._dropped = 0  # by those before the current one
 
     def swap(
-        self, build: Callable[[], Engine], model: str, better: Callable[[], Engine] | None = None
+        self, build: Callable[[], Engine], model: str, better: Callable[[Report], Engine] | None = None
     ) -> None:
         """Build an engine and change to it; see ``LiveSession.swap_engine``."""
         with self._lock:
-            if self._stopping:
-                return
-            if self._asked is not None:
-                self._asked.dismiss()
-            self._asked = worker = _Worker(self, build, model, better)
-            self._workers = [*(each for each in self._workers if each.thread.is_alive()), worker]
-            self._status = replace(self._status, building=True, failure="", error=None)
-            worker.thread.start()
+            if not self._stopping:
+                self._give_up()
+                self._begin(_Worker(self, lambda report: build(), model, better))
+
+    def cancel_build(self) -> None:
+        """Give up the engine that is being built."""
+        with self._lock:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        if self._asked is not None:
+            self._asked.dismiss()
+            self._asked = None
+            self._status = replace(self._status, building=False, phase="", share=None)
+
+    def _begin(self, worker: _Worker) -> None:
+        self._asked = worker
+        self._workers = [*(each for each in self._workers if each.thread.is_alive()), worker]
+        self._status = replace(self._status, building=True, failure="", error=None)
+        worker.thread.start()
 
     def offer(self, captured: Captured) -> bool:
         """Track a frame if it is still the newest when its turn comes; False while there is no engine.
@@ -138,8 +150,15 @@ class Inference:
 
     def build(self, worker: _Worker) -> Engine | None:
         """The worker's engine, when its turn comes; None if it is not wanted any more."""
+
+        def report(phase: str, share: float | None) -> bool:
+            with self._lock:
+                if worker is self._asked:
+                    self._status = replace(self._status, phase=phase, share=share)
+            return not worker.dismissed
+
         with self._turns:
-            return None if worker.dismissed else worker.make()
+            return None if worker.dismissed else worker.make(report)
 
     def admit(self, worker: _Worker, engine: Engine) -> bool:
         """Put an engine to use, after its predecessor has ended; False if it is not wanted any more."""
@@ -160,6 +179,12 @@ class Inference:
             before.thread.join(_LOOK_EVERY_S)
         return not before.thread.is_alive()
 
+    def improve(self, worker: _Worker, better: _Worker) -> None:
+        """Build a better engine than the worker's, unless something else is wanted already."""
+        with self._lock:
+            if worker is self._current and self._asked is None and not self._stopping:
+                self._begin(better)
+
     def track(self, captured: Captured, engine: Engine, info: RunInfo) -> None:
         """Track one frame and publish it."""
         settings, tracker = self._settings, self._tracker
@@ -174,18 +199,19 @@ class Inference:
 
     def retire(self, worker: _Worker, error: Exception | None) -> None:
         """The thread ends: dismissed, or because of ``error``."""
+        if isinstance(error, BuildCancelled):
+            error = None
         with self._lock:
             current, asked = worker is self._current, worker is self._asked
             if current:
                 self._current = None
                 self._dropped += worker.inbox.dropped
             if asked:
-                self._asked = None
+                self._give_up()
             if current and not self._stopping:
-                self._status = EngineStatus(building=self._asked is not None)
+                self._status = replace(self._status, runtime="", precision="", describe="")
             if error is not None and (current or asked):
-                building = self._asked is not None
-                self._status = replace(self._status, building=building, failure=one_line(error), error=error)
+                self._status = replace(self._status, failure=one_line(error), error=error)
             last = current and self._stopping
         if last:
             self._over()
@@ -197,9 +223,9 @@ class _Worker:
     def __init__(
         self,
         owner: Inference,
-        make: Callable[[], Engine],
+        make: Callable[[Report], Engine],
         model: str,
-        better: Callable[[], Engine] | None,
+        better: Callable[[Report], Engine] | None = None,
     ) -> None:
         self.inbox = Channel[Captured](1, "drop_oldest")
         self.make, self._better = make, better
@@ -230,6 +256,6 @@ class _Worker:
             info = RunInfo(engine.skeleton, self._model, engine.runtime, engine.precision)
             if self._owner.admit(self, engine):
                 if self._better is not None:
-                    self._owner.swap(self._better, self._model)
+                    self._owner.improve(self, _Worker(self._owner, self._better, self._model))
                 for captured in self.inbox:
                     self._owner.track(captured, engine, info)

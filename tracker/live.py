@@ -20,7 +20,7 @@ from threading import Lock
 import cv2
 import numpy as np
 
-from engines.engine import Engine
+from engines.engine import Engine, Report
 from tracker.camera import CameraRequest
 from tracker.capture import SOURCE_TIMEOUT_S, STATES, Capture
 from tracker.channel import Channel
@@ -57,7 +57,7 @@ class LiveSession:
         source: str,
         build: Callable[[], Engine],
         model: str = "",
-        better: Callable[[], Engine] | None = None,
+        better: Callable[[Report], Engine] | None = None,
         settings: TrackerSettings | None = None,
         *,
         mirror: bool = False,
@@ -236,16 +236,21 @@ class LiveSession:
     # The engine and how it is used.
 
     def swap_engine(
-        self, build: Callable[[], Engine], model: str = "", better: Callable[[], Engine] | None = None
+        self, build: Callable[[], Engine], model: str = "", better: Callable[[Report], Engine] | None = None
     ) -> None:
         """Build another engine, in the thread that will run it, and change to it when it is ready.
 
         The old one goes on until then, and for good where the new one fails (``status().engine.failure``).
         Of several asked for in a row the last one wins. ``model`` is the digest of the model file, for the
-        metadata of recorded data; ``better``, which may take long to build, follows on ``build``. Track ids
-        go on; subjects are found anew where the skeleton is another.
+        metadata of recorded data; ``better``, which may take long to build, follows on ``build``: what it
+        reports is in ``status().engine``, and it is cancelled when it is not wanted any more. Track ids go
+        on; subjects are found anew where the skeleton is another.
         """
         self._inference.swap(build, model, better)
+
+    def cancel_build(self) -> None:
+        """Give up the engine that is being built; the one in use goes on."""
+        self._inference.cancel_build()
 
     def set_settings(self, settings: TrackerSettings) -> None:
         """Change threshold, subjects, search period, smoothing, …, from the next frame on.

@@ -12,7 +12,8 @@ from tracker.timing import StageTime
 class EngineStatus:
     """The engine in use. ``describe`` is its own line, "" before the first one is ready.
 
-    ``building``: another one is being made. ``failure``: why there is none, or why the last one asked for
+    ``building``: another one is being made; ``phase`` is what it is at and ``share`` how much of that is
+    done, 0 to 1, where it says so ("", None). ``failure``: why there is none, or why the last one asked for
     did not replace it; one line, "" where all is well. ``error`` is what was raised.
     """
 
@@ -20,6 +21,8 @@ class EngineStatus:
     precision: str = ""
     describe: str = ""
     building: bool = False
+    phase: str = ""
+    share: float | None = None
     failure: str = ""
     error: Exception | None = None
 

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from tracker.feed import Source, SourceError
+from tracker.opencv import silent_opencv
 from tracker.values import Frame
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -32,7 +33,8 @@ def read_picture(path: Path) -> np.ndarray:
     if not data.size:
         raise SourceError(f"{path.name}: the file is empty (0 bytes); copy or record it again")
     try:
-        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+        with silent_opencv():
+            image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
     except cv2.error:  # beyond OpenCV's limit on the number of pixels
         image = None
     if image is None:

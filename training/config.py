@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+from engines.finder import FinderConfig
 from engines.network import NetworkConfig
+from engines.student import StudentConfig
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,73 @@ class TrainConfig:
         return cls(**values)
 
 
+@dataclass(frozen=True)
+class DistillConfig:
+    """A student's run.
+
+    ``looks``: the teacher's crops of a picture, each also mirrored. The student's stray from the subject
+    as ``near``, a share ``far_share`` as ``far``; a share ``absent`` shows no subject.
+    """
+
+    skeleton: str
+    crop_scale: float
+    network: StudentConfig = field(default_factory=StudentConfig)
+    seed: int = 0
+    steps: int = 8000
+    batch: int = 32
+    lr: float = 2e-3
+    decay: float = 0.02
+    ema: float = 0.998
+    looks: int = 2
+    near: Jitter = field(default_factory=lambda: Jitter(0.08, 0.05, 10.0))
+    far: Jitter = field(default_factory=lambda: Jitter(0.2, 0.12, 25.0))
+    far_share: float = 0.3
+    absent: float = 0.15
+    set_weights: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line, for checkpoints and cards."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> DistillConfig:
+        """The inverse."""
+        values = json.loads(text)
+        values["network"] = StudentConfig(**values["network"])
+        for name in ("near", "far"):
+            values[name] = Jitter(**values[name])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class FindingConfig:
+    """The finder's run. ``clips``: the share of a batch that are frames of whole clips, where there are any.
+
+    ``size`` and ``place`` are what those losses weigh beside that of the centres.
+    """
+
+    seed: int = 0
+    steps: int = 2000
+    batch: int = 12
+    lr: float = 2e-3
+    ema: float = 0.998
+    size: float = 1.0
+    place: float = 4.0
+    clips: float = 0.4
+    network: FinderConfig = field(default_factory=FinderConfig)
+
+    def to_json(self) -> str:
+        """One line, for checkpoints and cards."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> FindingConfig:
+        """The inverse."""
+        values = json.loads(text)
+        values["network"] = FinderConfig(tuple(values["network"]["widths"]))
+        return cls(**values)
+
+
 _FACE_SETS = {"ytf": 0.4, "videoframes": 0.15, "helen": 0.45}
 # WFLW draws jaws a little higher than iBUG's convention and turns its heads further than a frontal
 # detector finds them: by its number alone it would bias every face.
@@ -123,7 +192,7 @@ PRESETS = {
         network=NetworkConfig(input_size=64, width=16, map_size=16),
         regressor_steps=4000,
         regressor_batch=32,
-        steps=9000,
+        steps=3000,
         batch=16,
         lr=3e-4,
         discriminator_width=32,
@@ -158,7 +227,10 @@ PRESETS = {
 }
 
 
-def with_settings(config: TrainConfig, settings: list[str]) -> TrainConfig:
+Config = TypeVar("Config", TrainConfig, DistillConfig, FindingConfig)
+
+
+def with_settings(config: Config, settings: list[str]) -> Config:
     """``config`` with ``key=value`` or ``group.key=value`` replaced; values are read as JSON numbers.
 
     Raises ``ValueError`` for a key that there is not or a value that is no number.

@@ -17,6 +17,11 @@ _BETWEEN = {
     "head_top": ("neck", "head", 1.95),
 }
 _AT_ONCE = 500
+# Motion capture stands and walks. Some of it is made to lean, to lie on its front or its back, and to kneel:
+# how often, and between which angles in degrees, the head forwards.
+_LEANS = ((0.78, 0.0, 0.0), (0.09, 15.0, 60.0), (0.07, 60.0, 100.0), (0.06, -100.0, -60.0))
+_FROM_A_SIDE = 0.8
+_KNEELING, _KNEES_DEG = 0.06, (80.0, 150.0)
 _DISTANCE = (2.5, 7.0)  # of the camera, in heights of the person
 
 
@@ -27,9 +32,9 @@ def project(poses: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> 
     units of the longer side of the pose's box in the picture, whose centre is the origin of x and y. Most
     people are seen from the front, many from a side and some from anywhere; bones vary in length.
     """
-    poses = _vary(poses.astype(np.float64), skeleton, rng)
+    poses, leaning = _lean(_vary(poses.astype(np.float64), skeleton, rng), skeleton, rng)
     poses -= (poses.min(axis=1, keepdims=True) + poses.max(axis=1, keepdims=True)) / 2
-    seen = poses @ _turns(len(poses), rng).transpose(0, 2, 1)
+    seen = poses @ _turns(leaning, rng).transpose(0, 2, 1)
     height = (seen.max(axis=1) - seen.min(axis=1)).max(axis=1)[:, None]
     nearer = 1 / (1 - seen[..., 2] / (height * rng.uniform(*_DISTANCE, (len(poses), 1))))
     seen *= nearer[..., None] * [1, -1, 1]
@@ -51,9 +56,36 @@ def _vary(poses: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> np
     return varied + _JOINT_NOISE * height * np.clip(rng.standard_normal(poses.shape), -2, 2)
 
 
-def _turns(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Rotations ``(count, 3, 3)``: yaw about the vertical, then the pitch of the camera."""
+def _lean(poses: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A few of the poses kneel, and a few lean or lie: ``(N,)`` bool."""
+    posed = poses.copy()
+    index = {joint: number for number, joint in enumerate(skeleton.joints)}
+    kneels = rng.random(len(poses)) < _KNEELING
+    shins = _about_x(np.radians(rng.uniform(*_KNEES_DEG, kneels.sum())))
+    for side in ("l_", "r_"):
+        knee, ankle = poses[kneels, index[side + "knee"]], poses[kneels, index[side + "ankle"]]
+        posed[kneels, index[side + "ankle"]] = knee + (shins @ (ankle - knee)[..., None])[..., 0]
+    shares, low, high = np.array(_LEANS).T
+    kind = rng.choice(len(shares), len(poses), p=shares)
+    turns = _about_x(np.radians(rng.uniform(low[kind], high[kind])))
+    return np.asarray(posed @ turns.transpose(0, 2, 1)), high[kind] != low[kind]
+
+
+def _about_x(angles: np.ndarray) -> np.ndarray:
+    """Rotations ``(N, 3, 3)`` that take what is up (+Y) to the front (+Z), by ``angles`` ``(N,)``."""
+    cos, sin = np.cos(angles), np.sin(angles)
+    one, none = np.ones_like(cos), np.zeros_like(cos)
+    return np.array([[one, none, none], [none, cos, -sin], [none, sin, cos]]).transpose(2, 0, 1)
+
+
+def _turns(leaning: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rotations ``(N, 3, 3)``: yaw about the vertical, then the pitch of the camera.
+
+    Whoever leans or lies is filmed from a side: seen from the head there is not much of a pose.
+    """
+    count = len(leaning)
     kind = rng.choice(3, count, p=(0.55, 0.30, 0.15))
+    kind[leaning & (rng.random(count) < _FROM_A_SIDE)] = 1
     frontal = np.clip(rng.standard_normal(count), -2.5, 2.5) * 15
     sideways = rng.uniform(60, 100, count) * rng.choice((-1, 1), count)
     yaw = np.radians(np.choose(kind, (frontal, sideways, rng.uniform(-180, 180, count))))
@@ -61,9 +93,7 @@ def _turns(count: int, rng: np.random.Generator) -> np.ndarray:
     one, none = np.ones(count), np.zeros(count)
     cos, sin = np.cos(yaw), np.sin(yaw)
     about_y = np.array([[cos, none, sin], [none, one, none], [-sin, none, cos]])
-    cos, sin = np.cos(pitch), np.sin(pitch)
-    about_x = np.array([[one, none, none], [none, cos, -sin], [none, sin, cos]])
-    return np.asarray(about_x.transpose(2, 0, 1) @ about_y.transpose(2, 0, 1))
+    return np.asarray(_about_x(pitch) @ about_y.transpose(2, 0, 1))
 
 
 def lift(poses: np.ndarray, views: np.ndarray) -> np.ndarray:

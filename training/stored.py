@@ -15,7 +15,6 @@ from training.index import load_arrays, read_picture
 _HELD_OUT = 20  # one identity in so many is kept for the label-free score
 # Clips of frames are cut for the whole clip so that a person fills about this much of them.
 _CLIP_SHARE = 0.8
-_POSTURE = "upright"  # the priors know no other
 
 
 @dataclass(frozen=True)
@@ -71,16 +70,13 @@ def _load_clips(folder: Path, held_out: bool) -> StoredSet:
     path = folder / "clips.json"
     try:
         described = json.loads(path.read_text(encoding="utf-8"))
-        upright = {
-            clip: about for clip, about in described.items() if about.get("group", _POSTURE) == _POSTURE
-        }
-        still = {clip: not isinstance(about["boxes"][0], list) for clip, about in upright.items()}
+        still = {clip: not isinstance(about["boxes"][0], list) for clip, about in described.items()}
     except (OSError, ValueError, AttributeError, KeyError, IndexError, TypeError) as error:
         raise ValueError(f"{path} is damaged or no list of clips: fetch it again") from error
     images: list[np.ndarray] = []
     clips: list[np.ndarray] = []
     still_camera: list[bool] = []
-    for clip in sorted(upright):
+    for clip in sorted(still):
         if _is_held_out(clip) != held_out:
             continue
         frames = sorted((folder / clip).glob("*.jpg"))

@@ -1,43 +1,20 @@
-"""Which cameras are plugged in, kept up to date."""
+"""``kptrack cameras``: what is plugged in."""
 
 from __future__ import annotations
 
-import threading
-
-from PyQt6.QtCore import QObject, pyqtSignal
+import json
+import sys
 
 from tracker.camera import find_cameras
 
-_LOOK_EVERY_S = 2.0
-_PATIENCE_S = 0.5  # for a driver that is slow to answer, when the window closes
 
-
-class CameraWatch(QObject):
-    """Looks again and again, in a thread as some systems are slow to say; ``changed`` has the new list."""
-
-    changed = pyqtSignal(list)  # of tracker.camera.Camera
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="kptrack cameras", daemon=True)
-
-    def start(self) -> None:
-        """Begin to look; the first list comes at once."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Look no more."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(_PATIENCE_S)
-
-    def _watch(self) -> None:
-        before = None
-        while True:
-            found = find_cameras()
-            if found != before:
-                self.changed.emit(found)
-                before = found
-            if self._stopping.wait(_LOOK_EVERY_S):
-                return
+def list_cameras(as_json: bool) -> None:
+    """Print index and name of each, or that there is none."""
+    found = find_cameras()
+    if as_json:
+        print(json.dumps([{"index": each.index, "name": each.name} for each in found], indent=2))
+        return
+    for each in found:
+        print(f"{each.index}  {each.name}")
+    if not found:
+        print("no camera is plugged in", file=sys.stderr)

@@ -11,9 +11,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines import MissingCapability
 from tracker import Frame, Overlay, Result, Source, VideoSettings, open_sink
 from tracker.values import NOBODY
+from ui.failures import Exit
+from ui.jobs import plan
+from ui.portrait import portrait
+from ui.process import Request, Runner
+from ui.progress import open_progress
 
 _FPS = 25
 _SECONDS = 6
@@ -23,18 +27,20 @@ _SOUND_RATE = 44_100
 _MELODY = (0, 3, 7, 12, 10, 7, 3, 7, 5, 8, 12, 0)
 
 
-def portrait() -> np.ndarray:
-    """The portrait of Eileen Collins ``(512, 512, 3)`` uint8 RGB: NASA, public domain.
-
-    Raises ``MissingCapability`` when scikit-image, which carries it, is not installed.
-    """
-    try:
-        from skimage import data
-    except ImportError as error:
-        raise MissingCapability(
-            "the portrait comes with scikit-image: pip install 'kptrack[demo]'"
-        ) from error
-    return np.asarray(data.astronaut(), np.uint8)
+def run_demo(output: Path, model: str, progress: str) -> Exit:
+    """The whole command: the clip and its results in ``output``; prints where they are."""
+    shown = open_progress(progress)
+    runner = Runner(Request(model=model), shown)
+    clip = output / "demo.mp4"
+    shown.say(f"making {clip} …")
+    write_clip(clip)
+    jobs = plan([str(clip)], output)
+    code = runner.run(jobs)
+    if progress != "json":
+        for path in jobs[0].outputs:
+            if path.exists():
+                print(path)
+    return code
 
 
 class DemoSource(Source):

@@ -21,6 +21,7 @@ from engines.engine import PRECISIONS
 from engines.model import shipped_models
 from engines.store import Entry, Meta, Store, UnusableEngine
 from ui.failures import Exit, UsageError, usage
+from ui.portrait import portrait_crops
 
 _T = TypeVar("_T")
 _TELL_EVERY = 0.1  # of a phase
@@ -149,8 +150,6 @@ def _cancellable(work: Callable[[Callable[[], bool]], _T], say: Callable[[str], 
 
 def _face_crops(model: Model) -> np.ndarray | None:
     """Real crops to compare on, where the portrait is installed and shows what the model is for."""
-    from ui.bench import portrait_crops
-
     try:
         return portrait_crops(model) if model.skeleton.name == "face68" else None
     except MissingCapability:

@@ -136,6 +136,7 @@ class News:
         self._tell("source", _about_source(status))
         engine, recording = status.engine, status.recording
         self._tell("engine", engine.describe and f"model: {engine.describe}")
+        self._tell("build", engine.phase and f"building: {engine.phase}")
         self._tell("failure", engine.failure and f"kptrack: model: {engine.failure}")
         if recording.active or recording.frames:
             self._tell("recording", f"recording: {recording.path}")

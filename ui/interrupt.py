@@ -75,12 +75,17 @@ class Interrupt(Cancel):
 
 
 def leave(code: int) -> NoReturn:
-    """End the process. A thread that hangs in a driver or library could crash an orderly end."""
+    """End the process."""
+    leave_if_stuck(code)
+    sys.exit(code)
+
+
+def leave_if_stuck(code: int) -> None:
+    """End the process here if a driver or library still hangs in a thread: it could crash an orderly end."""
     if any(thread.name.startswith("kptrack") for thread in threading.enumerate()):
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-    sys.exit(code)
 
 
 def hear_signals(work: Callable[[], _T]) -> _T:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from engines import Engine, load_model, open_engine
+from engines import Engine, Report, load_model, open_engine
 from tracker import Overlay, TrackerSettings
 from tracker.live import CameraRequest, LiveSession
 from ui.failures import UsageError, usage
@@ -41,7 +41,7 @@ def parse_size(text: str) -> tuple[int, int]:
     return width, height
 
 
-def engine_of(options: LiveOptions) -> tuple[Callable[[], Engine], str, Callable[[], Engine] | None]:
+def engine_of(options: LiveOptions) -> tuple[Callable[[], Engine], str, Callable[[Report], Engine] | None]:
     """The arguments of ``LiveSession.swap_engine``: what builds an engine, its model, and a better engine.
 
     A runtime that is slow to build is the better one, so that a quick one shows landmarks until then.
@@ -50,12 +50,16 @@ def engine_of(options: LiveOptions) -> tuple[Callable[[], Engine], str, Callable
     with usage():
         model = load_model(options.model)
 
-    def build(runtime: str) -> Callable[[], Engine]:
-        return lambda: open_engine(model, runtime, options.precision, options.device)
+    def build(runtime: str) -> Engine:
+        return open_engine(model, runtime, options.precision, options.device)
+
+    def better(report: Report) -> Engine:
+        report("compiling" if options.runtime == "compile" else "loading", None)
+        return open_engine(model, options.runtime, options.precision, options.device, report)
 
     if options.runtime in _SLOW_TO_BUILD:
-        return build("auto"), model.digest, build(options.runtime)
-    return build(options.runtime), model.digest, None
+        return lambda: build("auto"), model.digest, better
+    return lambda: build(options.runtime), model.digest, None
 
 
 def open_session(source: str, options: LiveOptions, loop: bool = False) -> LiveSession:

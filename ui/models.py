@@ -6,14 +6,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from engines.model import load_model, shipped_models
+from engines.decoder import load_decoder
+from engines.model import DECODER, load_model, shipped_models
 from ui.failures import usage
 
 
 def describe(name: str, file: Path) -> dict[str, Any]:
-    """``{"name", "file", "skeleton", "joints", "input_size", "digest", "card"}``. Raises ``UsageError``."""
+    """``{"name", "file", "skeleton", "joints", "input_size", "digest", "card"}``. Raises ``UsageError``.
+
+    Of a landmark model, or of the decoder that redraws with one.
+    """
     with usage():
-        model = load_model(file)
+        model = load_decoder(file) if file.name.endswith(DECODER) else load_model(file)
     return {
         "name": name,
         "file": str(file),

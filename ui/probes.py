@@ -57,19 +57,16 @@ def video() -> str:
 
 def qt() -> str:
     """Qt opens an application without a screen."""
-    from PyQt6.QtCore import QT_VERSION_STR
-    from PyQt6.QtWidgets import QApplication
+    from ui.window.display import begin_qt
 
-    QApplication(["kptrack", "-platform", "offscreen"])
-    return f"Qt {QT_VERSION_STR}"
+    return begin_qt("-platform", "offscreen")
 
 
 def display() -> str:
     """Qt opens an application on the screen."""
-    from PyQt6.QtWidgets import QApplication
+    from ui.window.display import begin_qt
 
-    app = QApplication(["kptrack"])
-    return f"Qt on {app.platformName()}"
+    return begin_qt()
 
 
 def compiler() -> str:

@@ -1,0 +1,470 @@
+"""The window of ``kptrack edit``: landmarks are dragged, nudged and typed, and the picture follows."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from clips import write_clip
+from commands import write_model
+from PyQt6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from PyQt6.QtGui import QMouseEvent
+from PyQt6.QtTest import QTest
+from PyQt6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QFileDialog
+from redrawing import write_pair, write_scene
+from windows import drop, pixels, threads, wait
+
+from engines.skeleton import FACE68
+from tracker import TrackerSettings
+from tracker.redraw import NoSubjectError, Redrawer
+from tracker.stills import read_picture
+from ui.edit import EditOptions
+from ui.window import editing, running
+from ui.window.editor import EditWindow
+from ui.window.errands import Errands
+
+LEFT = Qt.MouseButton.LeftButton
+NONE, CTRL = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
+SHIFT = Qt.KeyboardModifier.ShiftModifier
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory):
+    return str(write_pair(tmp_path_factory.mktemp("pair")))
+
+
+@pytest.fixture
+def make(qtbot, pair):
+    """Opens windows, and at the end closes them; no thread is left."""
+    opened = []
+
+    def make(**options) -> EditWindow:
+        options = {"model": pair, "settings": TrackerSettings(detector="center"), **options}
+        window = EditWindow(EditOptions(**options))
+        opened.append(window)
+        with qtbot.waitActive(window):
+            window.show()
+        return window
+
+    yield make
+    for window in opened:
+        window.close()
+        qtbot.waitUntil(lambda window=window: not window.isVisible(), timeout=10_000)
+    qtbot.waitUntil(lambda: not threads(), timeout=10_000)
+    for window in opened:
+        window.deleteLater()
+
+
+@pytest.fixture
+def scene(tmp_path):
+    path = tmp_path / "scene.png"
+    write_scene(path)
+    return str(path)
+
+
+@pytest.fixture
+def window(qtbot, make, scene):
+    """A window with a picture open."""
+    window = make()
+    window.open(scene)
+    settle(qtbot, window)
+    return window
+
+
+def settle(qtbot, window: EditWindow) -> None:
+    """Wait until all that was asked for has been done and shown."""
+    wait(qtbot, lambda: not window.busy)
+
+
+def xy(window: EditWindow) -> np.ndarray:
+    return window.landmarks.copy()
+
+
+def at(window: EditWindow, joint: int, by=(0, 0)) -> QPoint:
+    """Where a joint is on the screen, ``by`` pixels of the picture off."""
+    x, y = window.pose.to_screen(xy(window)[joint] + by)
+    return QPoint(round(x), round(y))
+
+
+def picture_of(window: EditWindow) -> np.ndarray:
+    assert window.opened is not None
+    return window.opened.portrait.image
+
+
+def lonely(window: EditWindow) -> int:
+    """The joint that is farthest from any other: it can be hit."""
+    apart = np.linalg.norm(xy(window)[:, None] - xy(window)[None], axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    return int(apart.min(1).argmax())
+
+
+def drag(window, start, end):
+    """Press, move by way of the middle, release."""
+    pose = window.pose
+    QTest.mousePress(pose, LEFT, NONE, start)
+    for point in ((start + end) / 2, end):
+        event = QMouseEvent(QEvent.Type.MouseMove, QPointF(point), QPointF(point), LEFT, LEFT, NONE)
+        QApplication.sendEvent(pose, event)
+    QTest.mouseRelease(pose, LEFT, NONE, end)
+
+
+def dropped(path) -> QMimeData:
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(path))])
+    return data
+
+
+def test_an_empty_window_asks_for_a_picture(qtbot, make, scene):
+    window = make()
+    assert "Drop a picture or video here" in window.pose.notice
+    assert not window.bar.save.isEnabled()
+    assert not window.joints.isEnabled()
+    QTest.keyClick(window.pose, Qt.Key.Key_Left)  # nothing to move
+    QTest.mouseClick(window.pose, LEFT, NONE, QPoint(50, 50))
+    assert drop(window.panes[0], dropped(scene))
+    settle(qtbot, window)
+    assert window.pose.notice == ""
+    assert window.panes[0].title.text() == "scene.png"
+    assert window.bar.save.isEnabled()
+
+
+def test_a_picture_shows_its_landmarks_and_as_yet_itself(qtbot, window):
+    assert xy(window).shape == (68, 2)
+    joint = lonely(window)
+    point = at(window, joint)
+    shown = pixels(window.pose)[point.y(), point.x()]
+    assert shown.min() > 240  # a white dot
+    assert np.array_equal(window.redrawn.picture, picture_of(window))
+    assert window.state.text().startswith("0 of 68 moved")
+
+
+def test_a_joint_is_dragged_and_the_picture_follows(qtbot, window):
+    before, joint = xy(window), lonely(window)
+    drag(window, at(window, joint), at(window, joint, (6, -5)))
+    settle(qtbot, window)
+    assert xy(window)[joint] == pytest.approx(before[joint] + (6, -5), abs=1)
+    others = np.arange(68) != joint
+    assert np.array_equal(xy(window)[others], before[others])
+    assert (window.redrawn.picture != picture_of(window)).any()
+    assert window.state.text().startswith("1 of 68 moved")
+    assert window.joints.selected == [joint]
+
+
+def test_the_picture_follows_while_the_mouse_is_down(qtbot, window):
+    joint = lonely(window)
+    start, end = at(window, joint), at(window, joint, (8, 8))
+    QTest.mousePress(window.pose, LEFT, NONE, start)
+    event = QMouseEvent(QEvent.Type.MouseMove, QPointF(end), QPointF(end), LEFT, LEFT, NONE)
+    QApplication.sendEvent(window.pose, event)
+    settle(qtbot, window)
+    assert (window.redrawn.picture != picture_of(window)).any()
+    assert not window.bar.undo.isEnabled()  # not before it is let go
+    QTest.mouseRelease(window.pose, LEFT, NONE, end)
+    assert window.bar.undo.isEnabled()
+
+
+def test_steps_are_undone_and_redone_with_the_keys(qtbot, window):
+    before, joint = xy(window), lonely(window)
+    drag(window, at(window, joint), at(window, joint, (6, 0)))
+    once = xy(window)
+    drag(window, at(window, joint), at(window, joint, (0, 6)))
+    twice = xy(window)
+    QTest.keyClick(window.pose, Qt.Key.Key_Z, CTRL)
+    assert np.array_equal(xy(window), once)
+    QTest.keyClick(window.pose, Qt.Key.Key_Z, CTRL)
+    assert np.array_equal(xy(window), before)
+    assert not window.bar.undo.isEnabled()
+    QTest.keyClick(window.pose, Qt.Key.Key_Z, CTRL | SHIFT)
+    QTest.keyClick(window.pose, Qt.Key.Key_Y, CTRL)
+    assert np.array_equal(xy(window), twice)
+    assert not window.bar.redo.isEnabled()
+    settle(qtbot, window)
+    assert (window.redrawn.picture != picture_of(window)).any()
+
+
+def test_several_joints_are_chosen_and_moved_together(qtbot, window):
+    before = xy(window)
+    QTest.keyClick(window.pose, Qt.Key.Key_A, CTRL)
+    assert len(window.joints.selected) == 68
+    QTest.keyClick(window.pose, Qt.Key.Key_Right)
+    QTest.keyClick(window.pose, Qt.Key.Key_Up, SHIFT)
+    inside = window.opened.portrait.keep_inside(before + np.array([1, -10]))[0]
+    assert xy(window) == pytest.approx(inside, abs=1e-3)
+    QTest.keyClick(window.pose, Qt.Key.Key_Escape)
+    assert window.joints.selected == []
+    joint = lonely(window)
+    QTest.mouseClick(window.pose, LEFT, NONE, at(window, joint))
+    QTest.mouseClick(window.pose, LEFT, CTRL, at(window, joint))
+    assert window.joints.selected == []
+
+
+def test_a_held_key_is_one_step(window):
+    before = xy(window)
+    window.joints.set_selected([30])
+    window.pose.set_selected([30])
+    QTest.keyClick(window.pose, Qt.Key.Key_Down)
+    for _ in range(3):
+        window.pose.nudged.emit(window.landmarks + np.eye(68, dtype=np.float32)[30][:, None] * (0, 1), True)
+    assert xy(window)[30, 1] == pytest.approx(before[30, 1] + 4)
+    window.bar.undo.trigger()
+    assert np.array_equal(xy(window), before)
+
+
+def test_a_frame_is_drawn_around_joints_and_a_double_click_takes_the_part(window):
+    points = window.pose.to_screen(xy(window))
+    low, high = points.min(0) - 20, points.max(0) + 20
+    drag(window, QPoint(*low.astype(int)), QPoint(*high.astype(int)))
+    assert len(window.joints.selected) == 68
+    joint = lonely(window)
+    QTest.mouseDClick(window.pose, LEFT, NONE, at(window, joint))
+    part = FACE68.joints[joint].rpartition("_")[0]
+    assert {FACE68.joints[each].rpartition("_")[0] for each in window.joints.selected} == {part}
+
+
+def test_joints_are_chosen_by_name_and_their_place_is_typed(qtbot, window):
+    before, tree = xy(window), window.joints.tree
+    part = tree.findItems("left_eye", Qt.MatchFlag.MatchExactly)[0]
+    assert part.childCount() == 6
+    tree.setCurrentItem(part)
+    assert window.joints.selected == [36, 37, 38, 39, 40, 41]
+    middle = before[36:42].mean(0)
+    assert window.joints.across.value() == pytest.approx(middle[0], abs=0.06)
+    window.joints.across.setValue(middle[0] + 3)
+    moved = window.opened.portrait.keep_inside(before + np.array([3, 0]))[0][36:42]
+    assert xy(window)[36:42] == pytest.approx(moved, abs=0.1)
+    assert np.array_equal(xy(window)[:36], before[:36])
+    assert part.child(0).text(1).startswith("+")
+    window.joints.back.click()
+    assert xy(window) == pytest.approx(before)
+    assert part.child(0).text(1) == ""
+
+
+def test_everything_has_a_name_for_those_who_do_not_see_it(window):
+    for kind in (QAbstractButton, QComboBox, QAbstractSpinBox):
+        for widget in window.centralWidget().findChildren(kind):
+            if widget.isVisible() and not widget.objectName().startswith("qt_"):
+                assert widget.accessibleName() or getattr(widget, "text", str)(), widget
+    assert window.pose.accessibleName()
+    assert window.redrawn.accessibleName()
+    assert window.joints.tree.accessibleName()
+    window.pose._choose([36])
+    assert "left_eye_0" in window.pose.accessibleDescription()
+
+
+def test_a_joint_dragged_out_is_kept_inside_and_said(window):
+    joint = lonely(window)
+    drag(window, at(window, joint), at(window, joint, (2000, 0)))
+    assert FACE68.joints[joint] in window.state.text()
+    assert "kept inside" in window.state.text()
+    assert xy(window)[joint, 0] <= 319
+    assert window.opened.portrait.keep_inside(xy(window))[1].sum() == 0
+    window.bar.undo.trigger()
+    assert "kept inside" not in window.state.text()
+
+
+def test_a_style_is_dropped_undone_and_taken_off(qtbot, window, tmp_path):
+    write_scene(tmp_path / "style.png", seed=9)
+    own = window.redrawn.picture
+    assert drop(window.panes[1], dropped(tmp_path / "style.png"))
+    settle(qtbot, window)
+    assert "in the appearance of style.png" in window.panes[1].title.text()
+    assert window.bar.result.currentData() == "square"
+    square = window.redrawn.picture
+    assert square.shape[0] == square.shape[1]
+    row = window.bar.result.findData("redrawn")
+    window.bar.result.setCurrentIndex(row)
+    window.bar.result.activated.emit(row)
+    settle(qtbot, window)
+    assert window.redrawn.picture.shape == own.shape
+    window.bar.undo.trigger()
+    settle(qtbot, window)
+    assert np.array_equal(window.redrawn.picture, own)
+    assert window.bar.result.currentData() == "detailed"
+    window.bar.redo.trigger()
+    window.bar.plain.trigger()
+    settle(qtbot, window)
+    assert np.array_equal(window.redrawn.picture, own)
+    assert not window.bar.plain.isEnabled()
+
+
+def test_the_result_is_saved(qtbot, window, tmp_path, monkeypatch):
+    window.pose._choose(range(0, 17))
+    QTest.keyClick(window.pose, Qt.Key.Key_Down, SHIFT)
+    name = tmp_path / "result"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(name), ""))
+    QTest.keyClick(window.pose, Qt.Key.Key_S, CTRL)
+    settle(qtbot, window)
+    assert window.banner.text == "Saved result.png"
+    assert np.array_equal(read_picture(name.with_suffix(".png")), window.redrawn.picture)
+
+
+def test_what_cannot_be_saved_is_said_and_nothing_is_lost(qtbot, window, scene, tmp_path):
+    QTest.keyClick(window.pose, Qt.Key.Key_A, CTRL)
+    QTest.keyClick(window.pose, Qt.Key.Key_Left)
+    edited = xy(window)
+    (tmp_path / "file").write_text("")
+    for path, said in (
+        (tmp_path / "file" / "a.png", "cannot be written"),
+        (tmp_path / "a.gif", "choose a name that ends in"),
+        (tmp_path / "scene.png", "is an input: choose another name"),
+    ):
+        window.save(path)
+        settle(qtbot, window)
+        assert said in window.banner.text
+        assert "\n" not in window.banner.text
+    assert np.array_equal(xy(window), edited)
+    assert np.array_equal(read_picture(tmp_path / "scene.png"), picture_of(window))
+
+
+def test_what_cannot_be_opened_leaves_the_session(qtbot, window, tmp_path, monkeypatch):
+    QTest.keyClick(window.pose, Qt.Key.Key_A, CTRL)
+    QTest.keyClick(window.pose, Qt.Key.Key_Left)
+    edited, picture = xy(window), window.redrawn.picture
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    write_scene(tmp_path / "nobody.png")
+    real = Redrawer.find
+
+    def find(self, image, name="picture"):
+        if name == "nobody.png":
+            raise NoSubjectError(f"{name}: no subject was found")
+        return real(self, image, name)
+
+    monkeypatch.setattr(Redrawer, "find", find)
+    for take in (window.open, window.set_style):
+        for name in ("gone.png", "broken.png", "nobody.png"):
+            take(str(tmp_path / name))
+            settle(qtbot, window)
+            assert window.banner.text.startswith(f"{name}: ")
+            window.banner.dismiss()
+    settle(qtbot, window)
+    assert np.array_equal(xy(window), edited)
+    assert window.panes[0].title.text() == "scene.png"
+    assert window.panes[1].title.text() == "Redrawn"
+    assert window.redrawn.picture.shape == picture.shape
+    window.bar.undo.trigger()
+    assert not np.array_equal(xy(window), edited)
+
+
+def test_another_picture_begins_anew_and_keeps_the_style(qtbot, window, tmp_path):
+    write_scene(tmp_path / "other.png", seed=3)
+    write_scene(tmp_path / "style.png", seed=9)
+    window.set_style(str(tmp_path / "style.png"))
+    settle(qtbot, window)
+    window.open(str(tmp_path / "other.png"))
+    settle(qtbot, window)
+    assert window.panes[0].title.text() == "other.png"
+    assert "style.png" in window.panes[1].title.text()
+    assert not window.bar.undo.isEnabled()
+
+
+def test_the_frames_of_a_video_are_chosen(qtbot, make, tmp_path):
+    window = make()
+    assert not window.bar.frame.isVisible()
+    window.open(str(write_clip(tmp_path / "clip.mp4", size=(160, 120), count=12)))
+    settle(qtbot, window)
+    assert window.panes[0].title.text() == "clip.mp4, frame 0"
+    assert window.bar.frame.isVisible()
+    assert window.bar.frame.maximum() == 11
+    window.bar.frame.setValue(7)
+    settle(qtbot, window)
+    assert window.panes[0].title.text() == "clip.mp4, frame 7"
+    assert picture_of(window)[-1, 0, 2] == pytest.approx(8 * 7, abs=16)
+
+
+def test_a_frame_that_shows_nobody_leaves_the_one_before(qtbot, make, tmp_path, monkeypatch):
+    window = make()
+    window.open(str(write_clip(tmp_path / "clip.mp4", size=(160, 120), count=12)))
+    settle(qtbot, window)
+
+    def find(self, image, name="picture"):
+        raise NoSubjectError(f"{name}: no subject was found")
+
+    monkeypatch.setattr(Redrawer, "find", find)
+    window.bar.frame.setValue(7)
+    settle(qtbot, window)
+    assert window.banner.text == "clip.mp4, frame 7: no subject was found"
+    assert window.bar.frame.value() == 0
+    assert window.panes[0].title.text() == "clip.mp4, frame 0"
+
+
+def test_all_of_the_picture_or_what_is_around_the_subject(window):
+    near = window.pose.scale
+    window.bar.whole.trigger()
+    assert window.pose.scale < near
+    window.bar.whole.trigger()
+    assert window.pose.scale == near
+
+
+def test_a_model_without_a_decoder_is_said_and_nothing_breaks(qtbot, make, scene, tmp_path):
+    window = make(model=str(write_model(tmp_path / "bare.safetensors")))
+    window.open(scene)
+    settle(qtbot, window)
+    assert "model bare has no decoder" in window.banner.text
+    assert "bare.decoder.safetensors" in window.banner.text
+    assert "Drop a picture" in window.pose.notice
+
+
+def test_a_decoder_of_another_model_is_said(qtbot, make, pair, scene, tmp_path):
+    other = write_model(tmp_path / "other.safetensors")
+    window = make(model=str(other), decoder=Path(pair).with_name("tiny.decoder.safetensors"))
+    window.open(scene)
+    settle(qtbot, window)
+    assert "was trained with the landmark model tiny" in window.banner.text
+
+
+def test_a_picture_is_saved_before_the_window_closes(qtbot, window, tmp_path, monkeypatch):
+    going, go = threading.Event(), threading.Event()
+    real = Redrawer.redraw
+
+    def slow(self, *arguments):
+        going.set()
+        assert go.wait(10)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Redrawer, "redraw", slow)
+    window.save(tmp_path / "late.png")
+    assert going.wait(10)
+    window.close()
+    assert window.isVisible()
+    go.set()
+    qtbot.waitUntil(lambda: not window.isVisible(), timeout=10_000)
+    assert read_picture(tmp_path / "late.png").shape == (240, 320, 3)
+
+
+def test_of_errands_of_a_kind_only_the_newest_waits(qtbot):
+    errands, go, ran = Errands("test"), threading.Event(), []
+    errands.ask("first", lambda: go.wait(10))
+    for number in range(5):
+        errands.ask("draw", lambda number=number: ran.append(number))
+    errands.ask("fail", lambda: 1 / 0)
+    go.set()
+    done = []
+    qtbot.waitUntil(lambda: bool(done.extend(errands.done()) or not errands.pending()))
+    done += errands.done()
+    assert [each.kind for each in done] == ["first", "draw", "fail"]
+    assert ran == [4]
+    assert isinstance(done[-1].error, ZeroDivisionError)
+    errands.close()
+    qtbot.waitUntil(lambda: not threads(), timeout=10_000)
+
+
+def test_the_command_opens_the_window_with_what_was_typed(qtbot, monkeypatch, pair, scene, tmp_path):
+    write_scene(tmp_path / "style.png", seed=9)
+
+    def run(make, begin, otherwise):
+        window = make(running.ErrorHooks())
+        qtbot.addWidget(window)
+        window.show()
+        begin(window)
+        settle(qtbot, window)
+        assert "--out" in otherwise
+        assert window.panes[0].title.text() == "scene.png"
+        assert "style.png" in window.panes[1].title.text()
+        window.close()
+        return 0
+
+    monkeypatch.setattr(editing.running, "run", run)
+    options = EditOptions(model=pair, settings=TrackerSettings(detector="center"))
+    assert editing.run_editor(scene, str(tmp_path / "style.png"), options) == 0
