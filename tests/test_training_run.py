@@ -14,6 +14,7 @@ import torch
 from faces import TINY, tiny_config, write_data
 
 from engines import load_model, open_engine
+from engines.decoder import decoder_beside, load_decoder
 from engines.engine import Engine
 from training import checkpoint
 from training.__main__ import main
@@ -63,6 +64,16 @@ def test_a_run_ends_in_a_model_that_runs(whole):
     engine: Engine = open_engine(model, "eager", "fp32")
     points = engine(np.zeros((2, 32, 32, 3), np.uint8))
     assert points.xy.shape == (2, 68, 2)
+
+
+def test_a_run_ends_in_a_decoder_of_that_model(whole):
+    model = load_model(whole / "model.safetensors")
+    decoder = load_decoder(decoder_beside(whole / "model.safetensors"))
+    assert decoder.belongs_to(model)
+    assert decoder.card == {key: value for key, value in model.card.items() if key != "scores"}
+    averaged = weights_of(whole)["averaged"]
+    for name, value in decoder.network().state_dict().items():
+        assert torch.allclose(value, averaged[f"module.1.{name}"].half().to(value), atol=1e-6), name
 
 
 def test_a_run_leaves_a_log_and_pictures_to_look_at(whole):

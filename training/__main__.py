@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from engines.engine import MissingCapability
+from training.benchmarks import PROTOCOLS, as_markdown, measure
 from training.config import PRESETS, with_settings
 
+_FINDER = "finder"  # beside the presets: it is no landmark model
 _FINE, _FAILED, _USAGE, _INCAPABLE, _INTERRUPTED = 0, 1, 2, 4, 130
 
 
@@ -23,14 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.command(options, given))
     except SystemExit as end:
         return int(end.code or 0)
-    except ValueError as error:
-        return _complain(error, _USAGE)
-    except MissingCapability as error:
-        return _complain(error, _INCAPABLE)
-    except (OSError, RuntimeError) as error:
-        return _complain(error, _FAILED)
+    except (ValueError, OSError, RuntimeError) as error:
+        return _complain(error, _code(type(error)))
     except KeyboardInterrupt:
         return _complain("interrupted", _INTERRUPTED)
+
+
+def _code(error: type[Exception]) -> int:
+    if issubclass(error, ValueError):
+        return _USAGE
+    return _INCAPABLE if issubclass(error, MissingCapability) else _FAILED
 
 
 def _complain(error: object, code: int) -> int:
@@ -41,9 +46,23 @@ def _complain(error: object, code: int) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="kptrack", description="Train and measure landmark models.")
     commands = parser.add_subparsers(required=True, metavar="train|eval")
-    train = commands.add_parser("train", help="train a model from unlabelled pictures and unpaired poses")
+    train = commands.add_parser(
+        "train",
+        help="train a model from unlabelled pictures and unpaired poses",
+        epilog="torchrun --nproc-per-node N -m training train ... shares every batch among N processes, each"
+        " on a GPU of its own where there are GPUs.",
+    )
     train.add_argument(
-        "preset", choices=PRESETS, help="what to train: face, or the smaller face-lite for a CPU"
+        "preset",
+        nargs="?",
+        choices=(*PRESETS, _FINDER),
+        help="what to train: face, or the smaller face-lite for a CPU, …; finder finds them in a frame",
+    )
+    train.add_argument(
+        "--distill",
+        metavar="MODEL",
+        help="in place of a preset: a student, several times faster, that learns from this model"
+        " (shipped, or a file)",
     )
     train.add_argument(
         "--data", type=Path, required=True, help="folder with train/SET/{index.npz,images/} and prior/*.npz"
@@ -55,6 +74,11 @@ def _parser() -> argparse.ArgumentParser:
         "--perceptual",
         type=Path,
         help="weights of SqueezeNet 1.1 or VGG-19 [default: torchvision's cached ones]",
+    )
+    train.add_argument("--boxes", type=Path, help="finder: boxes.pt of a run of people, where they are")
+    train.add_argument("--start", type=Path, metavar="FINDER", help="finder: the one to go on from")
+    train.add_argument(
+        "--clips", type=Path, nargs="+", default=[], help="finder: whole clips, in which --start finds them"
     )
     train.add_argument("--resume", action="store_true", help="go on with the run in --out")
     train.add_argument("--stop-at", type=int, metavar="STEP", help="end early, as for a try of several seeds")
@@ -71,6 +95,16 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "--crop", choices=("truth", "detector"), default="truth", help="where the crops come from"
     )
+    evaluate.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        help="score DATA, a published set as unpacked, as its paper does, beside the published numbers",
+    )
+    evaluate.add_argument(
+        "--regress",
+        action="store_true",
+        help="with --protocol: also after a linear regression fitted on the training split",
+    )
     evaluate.add_argument("--json", action="store_true", help="one JSON object on stdout")
     evaluate.add_argument("--markdown", type=Path, metavar="FILE", help="write the table")
     evaluate.add_argument("--device", default="auto", help="auto, cpu or cuda:N [default: auto]")
@@ -79,13 +113,55 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(options: argparse.Namespace, given: list[str]) -> int:
-    from engines.eager import choose_device
+    from training.processes import ToldElsewhere, open_processes
     from training.train import Run, train
 
+    if (options.preset is None) == (options.distill is None):
+        raise ValueError(f"what to train? Either --distill MODEL or one of {', '.join(PRESETS)}")
+    if options.distill is not None:
+        return _distill(options, given)
+    if options.preset == _FINDER:
+        return _find(options, given)
+    if options.boxes or options.start or options.clips:
+        raise ValueError("--boxes, --start and --clips go with finder")
     config = with_settings(PRESETS[options.preset], options.set)
     run = Run(options.data, options.out, options.perceptual, f"kptrack {shlex.join(_portable(given))}")
-    finished = train(run, config, options.resume, choose_device(options.device), options.stop_at)
+    try:
+        with open_processes(options.device) as (processes, device):
+            finished = train(run, config, options.resume, device, options.stop_at, processes)
+    except ToldElsewhere as told:
+        return _code(told.kind)
     return _FINE if finished else _INTERRUPTED
+
+
+def _distill(options: argparse.Namespace, given: list[str]) -> int:
+    from engines import load_model
+    from engines.eager import choose_device
+    from training.distill import config_for, distill
+    from training.train import Run
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("--distill runs in one process: start it without torchrun")
+    if options.perceptual:
+        raise ValueError("--perceptual goes with a preset: a student needs none")
+    teacher = load_model(options.distill)
+    config = with_settings(config_for(teacher), options.set)
+    run = Run(options.data, options.out, None, f"kptrack {shlex.join(_portable(given))}")
+    finished = distill(run, teacher, config, options.resume, choose_device(options.device), options.stop_at)
+    return _FINE if finished else _INTERRUPTED
+
+
+def _find(options: argparse.Namespace, given: list[str]) -> int:
+    from training.config import FindingConfig
+    from training.finder import Sources, train_finder
+    from training.train import Run
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError("finder is trained in one process: start it without torchrun")
+    run = Run(options.data, options.out, None, f"kptrack {shlex.join(_portable(given))}")
+    sources = Sources(options.boxes, options.start, tuple(options.clips))
+    config = with_settings(FindingConfig(), options.set)
+    return _FINE if train_finder(run, config, options.resume, sources) else _INTERRUPTED
 
 
 def _portable(given: list[str]) -> list[str]:
@@ -98,9 +174,19 @@ def _evaluate(options: argparse.Namespace, given: list[str]) -> int:
     from engines import open_engine
     from training.evaluate import as_text, evaluate
 
+    if options.regress and not options.protocol:
+        raise ValueError("--regress goes with --protocol")
+    if options.protocol and options.crop != "truth":
+        raise ValueError("--crop: a protocol says itself where its crops come from")
+    benchmark = PROTOCOLS[options.protocol](options.data) if options.protocol else None
     engine = open_engine(options.model, runtime="eager", precision="fp32", device=options.device)
-    measures = evaluate(engine, Path(options.model).stem, options.data, options.crop)
-    text = as_text(measures)
+    model = Path(options.model).stem
+    if benchmark:
+        measures = measure(engine, model, benchmark, options.regress)
+        text = as_markdown(measures, benchmark.published)
+    else:
+        measures = evaluate(engine, model, options.data, options.crop)
+        text = as_text(measures)
     if options.markdown:
         options.markdown.write_text(text + "\n", encoding="utf-8")
     print(json.dumps(measures) if options.json else text)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from engines import crop
 from training.config import Jitter
+from training.processes import ALONE, Processes
 
 
 def jittered_boxes(boxes: np.ndarray, jitter: Jitter, rng: np.random.Generator) -> np.ndarray:
@@ -47,9 +48,12 @@ def apply_maps(points: Tensor, maps: Tensor) -> Tensor:
     return points @ maps[:, :2, :2].transpose(1, 2) + maps[:, None, :2, 2]
 
 
-def warp_like_jitter(images: Tensor, jitter: Jitter, generator: torch.Generator, fill: float) -> Tensor:
+def warp_like_jitter(
+    images: Tensor, jitter: Jitter, generator: torch.Generator, fill: float, processes: Processes = ALONE
+) -> Tensor:
     """Images ``(B, C, S, S)`` each moved, scaled and turned at random; what comes in is ``fill``."""
-    noise = torch.randn(4, len(images), generator=generator).clamp(-2.5, 2.5).to(images.device)
+    noise = torch.randn(4, processes.count * len(images), generator=generator).clamp(-2.5, 2.5)
+    noise = processes.share(noise.T).T.to(images.device)
     scale, roll = (jitter.scale * noise[2]).exp(), np.deg2rad(jitter.roll) * noise[3]
     cosine, sine = roll.cos() * scale, roll.sin() * scale
     maps = torch.stack(

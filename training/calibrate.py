@@ -13,8 +13,9 @@ from engines import crop
 from engines.network import LandmarkNet, self_consistency, soft_argmax
 from engines.render import to_pixels
 from engines.skeleton import SKELETONS
+from engines.student import StudentNet
 from training.augment import jittered_boxes
-from training.config import Jitter, TrainConfig
+from training.config import DistillConfig, Jitter, TrainConfig
 from training.evaluate import normalised_errors
 from training.images import as_input
 from training.index import load_arrays, read_picture
@@ -34,7 +35,10 @@ _STRAY = (
 
 @torch.no_grad()
 def calibrate(
-    network: LandmarkNet, config: TrainConfig, pictures: list[np.ndarray], truth: np.ndarray
+    network: LandmarkNet | StudentNet,
+    config: TrainConfig | DistillConfig,
+    pictures: list[np.ndarray],
+    truth: np.ndarray,
 ) -> dict[str, float]:
     """Fit the four numbers of the scores, in place; no point moves. What the card says about the fit.
 
@@ -42,7 +46,7 @@ def calibrate(
     """
     skeleton, size = SKELETONS[config.skeleton], config.network.input_size
     rng = np.random.default_rng(0)
-    blur, agreement, near = [], [], []
+    certainties, presences, near = [], [], []
     for stray in _STRAY:
         boxes = jittered_boxes(crop.landmark_boxes(truth, config.crop_scale), stray, rng)
         crops = np.concatenate(
@@ -50,21 +54,29 @@ def calibrate(
         )
         xy = []
         for part in torch.from_numpy(crops).split(_BATCH):
-            drawn = network.drawer(as_input(part))
-            points, variance = soft_argmax(network.regressor.logits(drawn))
+            points, certainty, presence = _evidence(network, as_input(part))
             xy.append(to_pixels(points, size).numpy())
-            blur.append(variance.log())
-            agreement.append(self_consistency(drawn, points, network.edges))
+            certainties.append(certainty)
+            presences.append(presence)
         found = crop.to_frame(np.concatenate(xy), boxes, size)
         near.append(torch.from_numpy(normalised_errors(found, truth, skeleton) < NEAR_PERCENT).float())
     is_near = torch.cat(near)
-    network.point_calibration.copy_(_fit(-torch.cat(blur).flatten(), is_near.flatten()))
-    network.subject_calibration.copy_(_fit(torch.cat(agreement), is_near.mean(1)))
+    network.point_calibration.copy_(_fit(torch.cat(certainties).flatten(), is_near.flatten()))
+    network.subject_calibration.copy_(_fit(torch.cat(presences), is_near.mean(1)))
     return {
         "crops": len(is_near),
-        "point_score_auc": _auc(-torch.cat(blur).flatten(), is_near.flatten() > 0.5),
-        "subject_score_auc": _auc(torch.cat(agreement), is_near.mean(1) > 0.5),
+        "point_score_auc": auc(torch.cat(certainties).flatten(), is_near.flatten() > 0.5),
+        "subject_score_auc": auc(torch.cat(presences), is_near.mean(1) > 0.5),
     }
+
+
+def _evidence(network: LandmarkNet | StudentNet, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Points ``(B, K, 2)`` and what their scores ``(B, K)`` and the subject's ``(B,)`` are functions of."""
+    if isinstance(network, StudentNet):
+        return network.evidence(image)
+    drawn = network.drawer(image)
+    points, variance = soft_argmax(network.regressor.logits(drawn))
+    return points, -variance.log(), self_consistency(drawn, points, network.edges)
 
 
 def labelled(images: Path, labels: Path) -> tuple[list[np.ndarray], np.ndarray]:
@@ -75,7 +87,7 @@ def labelled(images: Path, labels: Path) -> tuple[list[np.ndarray], np.ndarray]:
 
 @torch.no_grad()
 def self_labelled(
-    network: LandmarkNet, config: TrainConfig, sets: list[StoredSet]
+    network: LandmarkNet | StudentNet, config: TrainConfig | DistillConfig, sets: list[StoredSet]
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Training pictures and what the model itself finds in their best crops: where nobody labelled any."""
     size = config.network.input_size
@@ -101,7 +113,7 @@ def _fit(value: Tensor, share: Tensor) -> Tensor:
     return torch.from_numpy(found.x).float()
 
 
-def _auc(value: Tensor, positive: Tensor) -> float:
+def auc(value: Tensor, positive: Tensor) -> float:
     """Chance that a positive case has the larger value: 1 perfect, 0.5 blind."""
     ranks = value.argsort().argsort().double() + 1
     count = int(positive.sum())

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from training.config import TrainConfig
+from training.processes import Processes
 
 _FORMAT = "kptrack-checkpoint-1"
+_NOTHING = -(2**40)  # in place of a step, which may be negative, too
 
 
-def save(path: Path, config: TrainConfig, contents: dict[str, Any]) -> None:
+class Config(Protocol):
+    """What a run was told."""
+
+    def to_json(self) -> str:
+        """All of it as one JSON object."""
+        ...
+
+
+def save(path: Path, config: Config, contents: dict[str, Any]) -> None:
     """Write plain values and tensors; the file before it stays until the new one is on the disk.
 
     Raises ``OSError``, with nothing lost, when the disk is full or cannot be written.
@@ -34,7 +44,7 @@ def save(path: Path, config: TrainConfig, contents: dict[str, Any]) -> None:
         raise OSError(f"{path} could not be written ({reason}); the one before it is kept") from error
 
 
-def load(path: Path, config: TrainConfig, device: torch.device) -> dict[str, Any]:
+def load(path: Path, config: Config, device: torch.device) -> dict[str, Any]:
     """What was saved. Raises ``ValueError`` for a damaged file and for one of another configuration."""
     try:
         stored = torch.load(path, map_location=device, weights_only=True)
@@ -45,14 +55,29 @@ def load(path: Path, config: TrainConfig, device: torch.device) -> dict[str, Any
         raise ValueError(f"{path} is not a checkpoint of this version: choose another --out")
     if stored["config"] != config.to_json():
         raise ValueError(
-            f"{path} has other settings: {_difference(TrainConfig.from_json(stored['config']), config)};"
+            f"{path} has other settings: {_difference(stored['config'], config.to_json())};"
             " give the same settings, or another --out"
         )
     return stored
 
 
-def _difference(stored: TrainConfig, wanted: TrainConfig) -> str:
-    pairs = {name: (getattr(stored, name), getattr(wanted, name)) for name in vars(wanted)}
+def resume(path: Path, config: Config, device: torch.device, processes: Processes) -> dict[str, Any] | None:
+    """What was saved after some ``step``, or None when there is nothing; however many processes saved it.
+
+    Raises ``ValueError`` as ``load`` does, and where ``processes`` do not all find the same.
+    """
+    with processes.agreed():
+        stored = load(path, config, device) if path.exists() else None
+    same = processes.everywhere_same(stored["step"] if stored else _NOTHING)
+    with processes.agreed():
+        if not same:
+            raise ValueError(f"{path} is not the same for all processes: --out must be a folder that all see")
+    return stored
+
+
+def _difference(stored: str, wanted: str) -> str:
+    there, here = json.loads(stored), json.loads(wanted)
+    pairs = {name: (there.get(name, "nothing"), here.get(name, "nothing")) for name in {**here, **there}}
     return ", ".join(
         f"{name} {there} there, {here} here" for name, (there, here) in pairs.items() if there != here
     )

@@ -12,7 +12,7 @@ import numpy as np
 from engines import crop
 from engines.engine import Engine
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN, Skeleton
-from tracker.detect import make_detector
+from tracker.detect import best_detector, make_detector
 from training.index import load_arrays, read_picture
 
 CROPS = ("truth", "detector")
@@ -205,7 +205,7 @@ def _shifted(pictures: LabelledSet) -> tuple[list[np.ndarray], np.ndarray]:
 def _detected(images: list[np.ndarray], engine: Engine) -> tuple[np.ndarray, np.ndarray]:
     """Crop boxes ``(N, 4)`` and whether something was found ``(N,)``; else the whole picture is the crop."""
     # By name and not "auto": its fallback to the middle of the picture would count as found.
-    detector = make_detector("haar", engine.skeleton, engine.crop_scale)
+    detector = make_detector(best_detector(engine.skeleton), engine.skeleton, engine.crop_scale)
     boxes, found = [], []
     for image in images:
         height, width = image.shape[:2]

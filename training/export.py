@@ -9,16 +9,19 @@ from typing import Any
 
 import torch
 
+from engines.decoder import Decoder, DecoderModel, fingerprint
 from engines.model import Model
 from engines.network import LandmarkNet, PoseRegressor, SkeletonDrawer
 from engines.skeleton import SKELETONS
+from engines.student import StudentNet
 from training.calibrate import NEAR_PERCENT, calibrate, labelled, self_labelled
-from training.config import TrainConfig
+from training.config import DistillConfig, TrainConfig
 from training.stored import StoredSet
 
-_LICENCE = (
-    "research use only: trained on pictures of people without a licence for more; see weights/NOTICE.md"
-)
+LICENCE = "research use only: trained on pictures of people without a licence for more; see weights/NOTICE.md"
+
+# What a model's card says of the run is true of the decoder too; its scores and accuracy are not.
+_SHARED = ("method", "data", "command", "step", "recipe", "hardware", "licence", "deviation")
 
 
 def export_model(
@@ -47,13 +50,59 @@ def export_model(
         "command": command,
         "step": step,
         "recipe": config.to_json(),
-        "hardware": _hardware(),
-        "licence": _LICENCE,
+        "hardware": hardware(),
+        "licence": LICENCE,
     }
     if config.puppets:
         card["deviation"] = (
             "Φ learned first, and beside the pictures, from drawn puppets in poses of the prior"
         )
+    card["scores"] = _score(network, config, data, sets)
+    Model(skeleton, config.network, config.crop_scale, network.state_dict(), card).save(path)
+
+
+def export_student(
+    path: Path,
+    network: StudentNet,
+    config: DistillConfig,
+    teacher: Model,
+    data: Path,
+    command: str,
+    sets: list[StoredSet],
+    step: int,
+    held_out: dict[str, float],
+) -> None:
+    """Write a student that has learned from ``teacher`` on ``sets``, with a card, as ``export_model`` does.
+
+    ``held_out``: measures against the teacher on pictures that it has not learned from.
+    """
+    skeleton = SKELETONS[config.skeleton]
+    exported = StudentNet(skeleton, config.network)
+    exported.load_state_dict(network.state_dict())
+    exported.eval()
+    pictures = sum(len(each.images) for each in sets)
+    card: dict[str, Any] = {
+        "method": "one direct network, distilled from a teacher's landmarks; no paired label was used",
+        "teacher": {"name": teacher.name, "digest": teacher.digest, "method": teacher.card.get("method")},
+        "data": f"{pictures} unlabelled pictures of {data.name}; the teacher's: {teacher.card.get('data')}",
+        "command": command,
+        "step": step,
+        "recipe": config.to_json(),
+        "hardware": hardware(),
+        "licence": teacher.card.get("licence", LICENCE),
+        "held_out_pictures": held_out,
+        "scores": _score(exported, config, data, sets),
+    }
+    Model(skeleton, config.network, config.crop_scale, exported.state_dict(), card).save(path)
+
+
+def _score(
+    network: LandmarkNet | StudentNet,
+    config: TrainConfig | DistillConfig,
+    data: Path,
+    sets: list[StoredSet],
+) -> dict[str, Any]:
+    """Calibrate the scores, in place; what a card says of them."""
     labels = next(iter(sorted((data / "labels").glob("*_train.npz"))), None)
     if labels:
         images = data / "train" / labels.stem.removesuffix("_train") / "images"
@@ -64,15 +113,28 @@ def export_model(
         source = (
             "the model's own landmarks in undisturbed crops of training pictures (no labels; moves no point)"
         )
-    card["scores"] = {
+    return {
         "meaning": f"expected share of points within {NEAR_PERCENT:g} % of the unit of length",
         "calibrated_with": source,
         **fit,
     }
-    Model(skeleton, config.network, config.crop_scale, network.state_dict(), card).save(path)
 
 
-def _hardware() -> str:
+def export_decoder(path: Path, decoder: Decoder, config: TrainConfig, model: Model) -> None:
+    """Write Ψ beside the landmark model, read back from its file, that was trained with it."""
+    card = {key: model.card[key] for key in _SHARED if key in model.card}
+    DecoderModel(
+        model.skeleton,
+        config.network,
+        config.crop_scale,
+        decoder.state_dict(),
+        card,
+        model.name,
+        fingerprint(model),
+    ).save(path)
+
+
+def hardware() -> str:
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{os.cpu_count()} cores of a processor ({platform.machine()})"

@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from engines import crop
+from engines.skeleton import SKELETONS
 from training.augment import ThinPlateWarps, crop_maps, hide_blocks, jittered_boxes, random_colours
 from training.config import TrainConfig
+from training.processes import ALONE, Processes
 from training.puppets import Puppets
 from training.stored import StoredSet, load_sets
 
@@ -55,12 +57,21 @@ def as_input(images: Tensor) -> Tensor:
 
 
 class Pictures:
-    """Sets to draw batches from; a batch depends on the seed and its number alone, so a run can resume."""
+    """Sets to draw batches from; a batch depends on the seed and its number alone, so a run can resume.
+
+    Of several ``processes`` each makes its share of the same batch.
+    """
 
     def __init__(
-        self, folder: Path, config: TrainConfig, held_out: bool = False, puppets: Puppets | None = None
+        self,
+        folder: Path,
+        config: TrainConfig,
+        held_out: bool = False,
+        puppets: Puppets | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         self.sets = load_sets(folder, held_out)
+        self._processes = processes
         self._puppets = puppets
         self._scenes = [image for each in self.sets for image in each.images[::10]] if puppets else []
         weights = np.array([config.set_weights.get(each.name, 1.0 / len(self.sets)) for each in self.sets])
@@ -73,9 +84,11 @@ class Pictures:
         return sum(len(each.images) for each in self.sets)
 
     def batch(self, number: int, size: int | None = None) -> Batch:
-        """Batch ``number`` of the run."""
-        rng = np.random.default_rng([self._config.seed, number])
-        samples = [self._sample(rng) for _ in range(size or self._config.batch)]
+        """Batch ``number`` of the run, or this process's share of it; or all ``size`` samples of it."""
+        indices = range(size) if size else self._processes.share(range(self._config.batch))
+        samples = [
+            self._sample(np.random.default_rng([self._config.seed, number, 2, index])) for index in indices
+        ]
         columns = {key: torch.from_numpy(np.stack([each[key] for each in samples])) for key in samples[0]}
         puppets, poses = self._drawn(number)
         return Batch(**columns, puppets=torch.from_numpy(puppets), puppet_poses=torch.from_numpy(poses))
@@ -83,8 +96,9 @@ class Pictures:
     def _drawn(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         size = self._config.network.input_size
         if self._puppets is None:
-            return np.empty((0, size, size, 3), np.uint8), np.empty((0, 1, 2), np.float32)
-        return self._puppets.batch(number, self._config.puppets, size, self._scenes)
+            joints = len(SKELETONS[self._config.skeleton].joints)
+            return np.empty((0, size, size, 3), np.uint8), np.empty((0, joints, 2), np.float32)
+        return self._puppets.batch(number, self._config.puppets, size, self._scenes, self._processes)
 
     def batches(self, first: int, workers: int = 2, ahead: int = 6) -> Iterator[Batch]:
         """Batches from ``first`` on, without end, prepared in threads."""

@@ -20,14 +20,19 @@ from training.config import TrainConfig
 from training.images import Batch, as_input
 from training.networks import Decoder, Discriminator
 from training.perceptual import PerceptualLoss
-from training.regressor import autocast, points_of
+from training.processes import ALONE, Processes
+from training.regressor import autocast, descend, points_of
 
 _BETAS = (0.5, 0.999)
-_LARGEST_NORM = 1.0  # of the gradients of one optimiser
 
 
 class Learner:
-    """Φ, Ψ, η and D_Y as they learn. ``state_dict`` holds all of it, for checkpoints."""
+    """Φ, Ψ, η and D_Y as they learn. ``state_dict`` holds all of it, for checkpoints.
+
+    Several ``processes`` do what one does on the shares of all together, and are in the same state after
+    every step. Only batch norm sees less: in a step it normalises each process's share by itself, and what it
+    keeps is the mean over them. So let no share be small.
+    """
 
     def __init__(
         self,
@@ -36,11 +41,12 @@ class Learner:
         mean_pose: Tensor,
         perceptual: PerceptualLoss,
         device: torch.device,
+        processes: Processes = ALONE,
     ) -> None:
         """``mean_pose`` ``(K, 2)``: the prior's, in units of the landmark box."""
         torch.manual_seed(config.seed)
         size, width, layers = config.network.input_size, config.network.width, len(skeleton.layers)
-        self.config, self.skeleton, self.device = config, skeleton, device
+        self.config, self.skeleton, self.device, self.processes = config, skeleton, device, processes
         self.edges = torch.tensor(skeleton.layers, device=device)
         self.mirror = torch.from_numpy(skeleton.mirror).to(device)
         self.drawer = self._new(SkeletonDrawer(width, layers))
@@ -48,11 +54,12 @@ class Learner:
         self.regressor = self._new(PoseRegressor(len(skeleton.joints), config.network, layers))
         self.discriminator = self._new(Discriminator(config.discriminator_width, size, layers))
         self.perceptual = perceptual.to(device)
+        self.perceptual.across = processes.mean
         self.mean_pose = mean_pose.to(device)
-        self.mean_shape = losses.MeanShape(self.mean_pose, self.mirror)
+        self.mean_shape = losses.MeanShape(self.mean_pose, self.mirror, across=processes.mean)
         self.averaged = AveragedModel(
             nn.ModuleList([self.drawer, self.decoder, self.regressor]),
-            multi_avg_fn=_average(config.ema),
+            multi_avg_fn=growing_average(config.ema),
             use_buffers=True,
         )
         self.pool = ImagePool(config.pool, (layers, size, size), device)
@@ -116,10 +123,19 @@ class Learner:
             images = batch.image
         with autocast(self.device):
             drawn = self.drawer(as_input(images))[: len(poses)]
-        loss = losses.drawing(drawn, render(poses, self.edges, drawn.shape[-1]))
-        _descend(self.warm_start, loss)
+        clean = render(poses, self.edges, drawn.shape[-1])
+        loss = losses.drawing(drawn, clean)
+        descend(self.warm_start, loss, self.processes, self.drawer)
+        measured = {"warm_start": loss.detach()}
+        if len(batch.puppets):
+            # η must read these drawings too, blurred where Φ hesitates, and not forget the clean ones.
+            with autocast(self.device):
+                read = points_of(self.regressor.logits(torch.cat([clean, drawn.detach().float()])))
+            reading = F.mse_loss(read, torch.cat([poses, poses]))
+            descend(self.optimisers["regressor"], reading, self.processes)
+            measured["reading"] = reading.detach()
         self.averaged.update_parameters(self.averaged_sources)
-        return {"warm_start": loss.detach()}
+        return measured
 
     @property
     def averaged_sources(self) -> nn.ModuleList:
@@ -129,6 +145,7 @@ class Learner:
     def step(self, number: int, batch: Batch, poses: Tensor) -> dict[str, Tensor]:
         """One step on pictures and unpaired placed ``poses`` ``(B, K, 2)``; the losses, detached.
 
+        Of several processes each gives its shares, and gets the losses on them.
         The order is KeypointGAN's: Φ and Ψ against D and η as they are, then D, then η on a forward
         pass of its own.
         """
@@ -157,31 +174,38 @@ class Learner:
         placed = losses.in_boxes(points, batch.maps, batch.boxes, self.mirror)
         mean_shape = self.mean_shape(placed, batch.trusted)
         ramp = min(1.0, max(0.0, number / max(1, config.equivariance_from) - 1))
-        _descend(
+        descend(
             self.optimisers["generator"],
             config.adversarial * adversarial
             + config.reconstruction * reconstruction
             + ramp * config.equivariance * equivariance
             + config.mean_shape * mean_shape
             + config.puppet * puppet,
+            self.processes,
+            self.drawer,
+            self.decoder,
         )
 
         # D_Y.
         drawn = drawn.detach().float()
-        fake = self.pool.swap(drawn[torch.randperm(len(drawn), generator=generator)[: len(real)]], generator)
+        everything = self.processes.whole(drawn)
+        chosen = torch.randperm(len(everything), generator=generator)[: self.processes.count * len(real)]
+        fake = self.processes.share(self.pool.swap(everything[chosen], generator))
         with autocast(self.device):
             both = self.discriminator(self._augmented(torch.cat([real, fake]), generator))
         on_real, on_fake = zip(*(answer.chunk(2) for answer in both), strict=True)
         discrimination = (losses.adversarial(on_real, True) + losses.adversarial(on_fake, False)) / 2
-        _descend(self.optimisers["discriminator"], discrimination)
+        descend(self.optimisers["discriminator"], discrimination, self.processes)
 
         # η.
         seen = drawn[: len(real)]
+        known = torch.cat([poses, batch.puppet_poses])  # of the real drawings and, drawn by Φ, of puppets
         with autocast(self.device):
-            read, seen_points = points_of(self.regressor.logits(torch.cat([real, seen]))).chunk(2)
-        reading = F.mse_loss(read, poses)
+            logits = self.regressor.logits(torch.cat([real, drawn_puppets.detach().float(), seen]))
+        read, seen_points = points_of(logits).tensor_split([len(known)])
+        reading = F.mse_loss(read, known)
         cycle = F.mse_loss(render(seen_points, self.edges, target.shape[-1]), seen)
-        _descend(self.optimisers["regressor"], 0.9 * reading + 0.1 * cycle)
+        descend(self.optimisers["regressor"], 0.9 * reading + 0.1 * cycle, self.processes)
 
         self.averaged.update_parameters(self.averaged_sources)
         return {
@@ -197,7 +221,7 @@ class Learner:
 
     def _augmented(self, drawn: Tensor, generator: torch.Generator) -> Tensor:
         """The same random shifts and sizes for real and fake: D cannot learn the few poses by heart."""
-        return warp_like_jitter(drawn, self.config.d_augment, generator, fill=-1)
+        return warp_like_jitter(drawn, self.config.d_augment, generator, -1, self.processes)
 
 
 class ImagePool:
@@ -231,7 +255,7 @@ class ImagePool:
         self._filled = state["filled"]
 
 
-def _average(decay: float) -> Callable[[Any, Any, Any], None]:
+def growing_average(decay: float) -> Callable[[Any, Any, Any], None]:
     """Exponential average whose memory grows with the run: the random start is soon forgotten."""
 
     def update(averaged: Any, current: Any, count: Tensor) -> None:
@@ -263,12 +287,3 @@ class _frozen:
     def __exit__(self, *exception: object) -> None:
         for parameter in self._parameters():
             parameter.requires_grad_(True)
-
-
-def _descend(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
-    """One step down a loss, the gradient's norm clipped; nothing is stepped on a loss that is not finite."""
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    parameters = [each for group in optimiser.param_groups for each in group["params"]]
-    nn.utils.clip_grad_norm_(parameters, _LARGEST_NORM)
-    optimiser.step()

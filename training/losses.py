@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -53,9 +53,18 @@ class MeanShape:
     it is the running mean over batches that is compared, and its deviation that a batch is pulled along.
     """
 
-    def __init__(self, target: Tensor, mirror: Tensor, memory: float = 0.9) -> None:
-        """``target`` ``(K, 2)``: the prior's mean; ``mirror`` ``(K,)``: the joints of a mirror image."""
-        self._target, self._mirror, self._memory = target, mirror, memory
+    def __init__(
+        self,
+        target: Tensor,
+        mirror: Tensor,
+        memory: float = 0.9,
+        across: Callable[[Tensor], Tensor] = lambda value: value,
+    ) -> None:
+        """``target`` ``(K, 2)``: the prior's mean; ``mirror`` ``(K,)``: the joints of a mirror image.
+
+        ``across`` makes of this process's value the mean over all that share a batch.
+        """
+        self._target, self._mirror, self._memory, self._across = target, mirror, memory, across
         self.mean = target.clone()
 
     def __call__(self, points: Tensor, trusted: Tensor) -> Tensor:
@@ -63,13 +72,15 @@ class MeanShape:
 
         ``points`` ``(B, K, 2)`` as ``in_boxes`` gives them; ``trusted`` ``(B,)``: 0 for what does not count.
         """
-        weight = trusted[:, None, None] / trusted.sum().clamp_min(1)
+        count = self._across(trusted.sum())
+        weight = trusted[:, None, None] / torch.where(count > 0, count, 1)
         here = (points * weight).sum(0)
         # The prior holds every pose with its mirror image: so do the pictures.
         flip = torch.tensor([-1.0, 1.0], device=points.device)
         here = (here + here[self._mirror] * flip) / 2
-        if trusted.any():
-            self.mean = self._memory * self.mean + (1 - self._memory) * here.detach()
+        seen = self._across(here.detach())
+        if count > 0:
+            self.mean = self._memory * self.mean + (1 - self._memory) * seen
         deviation = self.mean - self._target
         pull = 2 * (deviation * (here - here.detach())).mean()
         return deviation.square().mean() + pull

@@ -1,40 +1,13 @@
-"""Nets that do not ship: decoder Ψ and discriminator D_Y (KeypointGAN, supplement figures 8 and 10)."""
+"""What learns beside Φ and η: the discriminator D_Y (KeypointGAN, supplement figure 10), and Ψ."""
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engines.network import Encoder, conv_block, upsample
+from engines.decoder import Decoder
 
-
-class Decoder(nn.Module):
-    """Ψ: skeleton image ``(B, L, S, S)`` and appearance ``(B, 3, S, S)`` → image ``(B, 3, S, S)``.
-
-    Two encoders that share nothing, their codes concatenated (skeleton first), no skips: what is
-    drawn must pass through the skeleton image. Linear output.
-    """
-
-    def __init__(self, width: int, layers: int = 1) -> None:
-        super().__init__()
-        self.skeleton = Encoder(layers, 8 * width, width)
-        self.appearance = Encoder(3, 8 * width, width)
-        channels = [16 * width, 8 * width, 4 * width, 2 * width]
-        self.levels = nn.ModuleList(
-            nn.Sequential(conv_block(inputs, outputs, 3), conv_block(outputs, outputs, 3))
-            for inputs, outputs in pairwise(channels)
-        )
-        self.output = nn.Sequential(conv_block(2 * width, width, 3), nn.Conv2d(width, 3, 3, padding=1))
-
-    def forward(self, skeleton_image: Tensor, appearance: Tensor) -> Tensor:
-        """See the class."""
-        image = torch.cat([self.skeleton(skeleton_image)[-1], self.appearance(appearance)[-1]], 1)
-        for level in self.levels:
-            image = upsample(level(image))
-        return self.output(image)
+__all__ = ["Decoder", "Discriminator", "PatchDiscriminator"]
 
 
 class PatchDiscriminator(nn.Module):

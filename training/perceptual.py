@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -100,13 +101,18 @@ def _vector(like: Tensor, values: tuple[float, ...]) -> Tensor:
 
 
 class PerceptualLoss(nn.Module):
-    """Mean over taps of (squared error / its running mean): about 1 all through a run."""
+    """Mean over taps of (squared error / its running mean): about 1 all through a run.
+
+    ``across`` makes of this process's errors the mean over all that share a batch.
+    """
 
     running: Tensor
+    across: Callable[[Tensor], Tensor]
 
     def __init__(self, trunk: nn.Module, taps: int = 6) -> None:
         super().__init__()
         self.trunk = trunk.eval().requires_grad_(False)
+        self.across = lambda errors: errors
         self.register_buffer("running", torch.zeros(taps))
 
     def forward(self, drawn: Tensor, target: Tensor, update: bool = True) -> Tensor:
@@ -117,7 +123,7 @@ class PerceptualLoss(nn.Module):
             [(a.float() - b.float()).square().mean() for a, b in zip(self.trunk(drawn), wanted, strict=True)]
         )
         if update:
-            seen = errors.detach()
+            seen = self.across(errors.detach())
             first = self.running == 0
             self.running.copy_(torch.where(first, seen, 0.99 * self.running + 0.01 * seen))
         return (errors / (self.running + 1e-8)).mean()

@@ -13,9 +13,10 @@ import numpy as np
 from engines.skeleton import HUMAN, Skeleton
 from training.augment import crop_maps, jittered_boxes, random_colours
 from training.config import Jitter
+from training.processes import ALONE, Processes
 
 _FINER = 2  # drawn so much larger than the crop, then averaged
-_PLACED = Jitter(scale=0.14, shift=0.06, roll=8.0)
+_PLACED = Jitter(scale=0.12, shift=0.06, roll=8.0)
 _CORNERS = np.stack([np.cos(np.linspace(0, 2 * np.pi, 12)), np.sin(np.linspace(0, 2 * np.pi, 12))], -1)
 # Radii in heights of the person, at the nearer and at the farther joint.
 _LIMBS = {
@@ -43,14 +44,17 @@ class Puppets:
         self._index = {name: number for number, name in enumerate(skeleton.joints)}
 
     def batch(
-        self, number: int, count: int, size: int, scenes: list[np.ndarray]
+        self, number: int, count: int, size: int, scenes: list[np.ndarray], processes: Processes = ALONE
     ) -> tuple[np.ndarray, np.ndarray]:
         """Pictures ``(count, size, size, 3)`` uint8 and poses ``(count, K, 2)`` float32, normalised.
 
-        ``scenes`` are pictures whose left and right edges serve as backgrounds.
+        ``scenes`` are pictures whose left and right edges serve as backgrounds. Of several ``processes``
+        each gets its share.
         """
-        rng = np.random.default_rng([self._seed, number, 1])
-        drawn = [self._one(size, scenes, rng) for _ in range(count)]
+        drawn = [
+            self._one(size, scenes, np.random.default_rng([self._seed, number, 1, index]))
+            for index in processes.share(range(count))
+        ]
         return np.stack([image for image, _ in drawn]), np.stack([pose for _, pose in drawn])
 
     def _one(
@@ -65,6 +69,7 @@ class Puppets:
         depth = pose[:, 2:] * (fine / box[0, 2])
         canvas = _background(fine, scenes, rng)
         _Figure(canvas, np.hstack([pixels, depth]), self._index, rng).draw()
+        canvas = _lit(canvas, rng)
         if rng.random() < 0.7:
             canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 2.2))
         image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
@@ -209,14 +214,21 @@ class _Figure:
 
 
 def _background(size: int, scenes: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """A picture's edge stretched over the canvas, or a plain wall and floor, with a few shapes in it."""
-    if scenes and rng.random() < 0.65:
-        scene = scenes[rng.integers(len(scenes))]
-        third = scene.shape[1] // 4
-        strip = scene[:, :third] if rng.random() < 0.5 else scene[:, -third:]
+    """A piece of a picture or a plain wall and floor, with a few shapes in it."""
+    kind = rng.random() if scenes else 1.0
+    scene = scenes[rng.integers(len(scenes))] if scenes else None
+    if scene is not None and kind < 0.3:  # an edge, where the person is not, stretched
+        quarter = scene.shape[1] // 4
+        strip = scene[:, :quarter] if rng.random() < 0.5 else scene[:, -quarter:]
         strip = strip[:, ::-1] if rng.random() < 0.5 else strip
         canvas = cv2.resize(np.hstack([strip, strip[:, ::-1]]) if rng.random() < 0.5 else strip, (size, size))
         canvas = np.ascontiguousarray(canvas)
+    elif scene is not None and kind < 0.7:  # a part of it upside down: whoever is there is nobody's pose
+        side = int(min(scene.shape[:2]) * rng.uniform(0.35, 1.0))
+        y, x = (int(rng.integers(0, length - side + 1)) for length in scene.shape[:2])
+        canvas = cv2.resize(scene[y : y + side, x : x + side][::-1], (size, size))
+        if rng.random() < 0.5:
+            canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.5, 3))
     else:
         ends = rng.uniform(0, 255, (2, 1, 3)) * [[[1]], [[rng.uniform(0.6, 1.2)]]]
         line = np.linspace(0, 1, size)[:, None]
@@ -238,3 +250,11 @@ def _background(size: int, scenes: list[np.ndarray], rng: np.random.Generator) -
                 int(rng.integers(1, 6)),
             )
     return canvas
+
+
+def _lit(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Brighter here and darker there, by up to a third or so: light, folds and shadows."""
+    side, strength = int(rng.integers(2, 12)), rng.uniform(0, 0.25)
+    coarse = np.exp(strength * rng.standard_normal((side, side))).astype(np.float32)
+    light = np.asarray(cv2.resize(coarse, canvas.shape[1::-1], interpolation=cv2.INTER_CUBIC))
+    return np.asarray(np.clip(canvas * light[..., None], 0, 255), np.uint8)

@@ -1,0 +1,265 @@
+"""How the finder is trained: scenes pasted together from stored pictures, then frames of whole clips."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import pickle
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
+
+from engines.eager import choose_precision
+from engines.finder import KINDS, Finder, FinderModel, FinderNet, as_input, load_finder, overlap
+from training import checkpoint
+from training.clips import Clips
+from training.config import FindingConfig
+from training.export import LICENCE, hardware
+from training.learner import growing_average
+from training.processes import ALONE
+from training.scenes import Scene, Scenes, stacked
+from training.train import Log, Run, Saver, interruptible
+
+_WARM_UP = 200  # steps until the learning rate is full
+_LOOK_EVERY = 500
+_WORKERS = 2  # threads that make scenes
+_JUDGED = 160  # scenes of people and cats that training has not seen
+_RIGHT_IOU = 0.4
+# What PyTorch makes of a file that holds something else.
+_UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, LookupError, TypeError)
+_FALSE_PER_SCENE = 0.01  # in held-out scenes: the least score of each kind follows from it
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a run may look at besides the pictures below ``Run.data``.
+
+    ``boxes``: where people are in their pictures (``boxes.pt`` of a run of theirs); ``start``: a finder
+    to go on from; ``clips``: whole clips, in which ``start`` and the landmark models find the subjects.
+    """
+
+    boxes: Path | None = None
+    start: Path | None = None
+    clips: tuple[Path, ...] = ()
+
+
+def train_finder(run: Run, config: FindingConfig, resume: bool, sources: Sources) -> bool:
+    """Train until ``config.steps``, going on from the last checkpoint if ``resume``.
+
+    Writes below ``run.out``: ``checkpoint.pt``, ``log.jsonl`` and, at the end, ``finder.safetensors``.
+    False when it was interrupted: then the checkpoint holds all. Raises as ``training.train.train`` does.
+    """
+    path = run.out / "checkpoint.pt"
+    if path.exists() and not resume:
+        raise ValueError(f"{path} is there: --resume goes on with it, or choose another --out")
+    if sources.clips and not sources.start:
+        raise ValueError("--clips needs --start: a finder that finds the subjects in them")
+    boxes = _stored_boxes(sources.boxes)
+    run.out.mkdir(parents=True, exist_ok=True)
+    log = Log(run.out / "log.jsonl")
+    start = load_finder(sources.start) if sources.start else None
+    seen = Scenes(run.data, config.seed, boxes=boxes)
+    unseen = Scenes(run.data, config.seed, held_out=True, boxes=boxes)
+    log.say(f"finder: {seen.describe()} ({len(unseen)} held out)")
+    clips = Clips(sources.clips, start) if start and sources.clips else None
+    if clips:
+        log.say(f"clips: {clips.describe()}")
+    learner = FinderLearner(config, start)
+    first = 0
+    if path.exists():
+        stored = checkpoint.load(path, config, torch.device("cpu"))
+        learner.load_state_dict(stored["learner"])
+        first = stored["step"]
+        log.say(f"resumed at step {first}")
+    to_judge = [scene for number in range(_JUDGED // 8) for scene in unseen.batch(number, 8)]
+    with interruptible(ALONE) as stopping:
+        saver = Saver(path, config, learner, log, first)
+        for number, batch in enumerate(_batches(seen, clips, config, first), start=first + 1):
+            if number > config.steps or stopping():
+                break
+            saver.after(number, learner.step(number, batch))
+            if number % _LOOK_EVERY == 0:
+                measures = judge(learner.model({}), to_judge)[0]
+                log.write({"step": number, **measures})
+        saver.save()
+        if stopping():
+            log.say(f"interrupted at step {saver.step}; --resume goes on from there")
+            return False
+    card = _card(run, config, seen, clips, saver.step)
+    if start:
+        card["start"] = start.card
+    measures, least = judge(learner.model({}), to_judge)
+    card["held_out_scenes"] = {key: round(value, 2) for key, value in measures.items()}
+    dataclasses.replace(learner.model(card), least_scores=least).save(run.out / "finder.safetensors")
+    log.say(f"wrote {run.out / 'finder.safetensors'}")
+    return True
+
+
+def _stored_boxes(path: Path | None) -> list[np.ndarray] | None:
+    """Boxes of people ``(N, 3)`` of every set to learn from and then of every held-out one."""
+    if path is None:
+        return None
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)["boxes"]
+        return [each.numpy().astype(np.float64).reshape(-1, 3) for each in stored]
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ValueError(f"{path} holds no boxes of a run of people ({reason})") from error
+
+
+class FinderLearner:
+    """The network, its average and its optimiser; one step."""
+
+    processes = ALONE
+
+    def __init__(self, config: FindingConfig, start: FinderModel | None = None) -> None:
+        torch.manual_seed(config.seed)
+        self._config, self._half = config, choose_precision("auto", torch.device("cpu"))[0] == "bf16"
+        self.network = FinderNet(config.network if start is None else start.config)
+        if start is not None:
+            self.network.load_state_dict(start.network().state_dict())
+        else:
+            torch.nn.init.normal_(self.network.last.weight, 0, 0.01)
+            with torch.no_grad():
+                bias = torch.zeros(len(KINDS), 4)
+                bias[:, 0] = -4.0  # nearly every cell is no centre
+                self.network.last.bias = torch.nn.Parameter(bias.flatten())
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._average = AveragedModel(
+            self.network, multi_avg_fn=growing_average(config.ema), use_buffers=True
+        )
+        self._optimiser = torch.optim.AdamW(self.network.parameters(), lr=config.lr, weight_decay=1e-2)
+
+    def step(self, number: int, scenes: Sequence[Scene]) -> dict[str, Tensor]:
+        """Learn from scenes of one shape; the losses."""
+        config = self._config
+        images, wanted, sized, counted = (torch.from_numpy(each) for each in stacked(scenes))
+        for group in self._optimiser.param_groups:
+            warm = min(1.0, number / _WARM_UP)
+            fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, number / config.steps))
+            group["lr"] = config.lr * warm * max(fall, 0.02)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+            maps = self.network.train()(as_input(images))
+        losses = finder_losses(maps.float(), wanted, sized, counted)
+        total = losses["centre"] + config.size * losses["size"] + config.place * losses["place"]
+        self._optimiser.zero_grad(set_to_none=True)
+        total.backward()
+        torch.nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self._optimiser.step()
+        self._average.update_parameters(self.network)
+        return {key: value.detach() for key, value in losses.items()}
+
+    def model(self, card: dict[str, object]) -> FinderModel:
+        """The averaged network as a model."""
+        weights = {key: value.detach().clone() for key, value in self._average.module.state_dict().items()}
+        return FinderModel(self.network.config, dict.fromkeys(KINDS, 0.4), weights, card)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Weights, average and optimiser."""
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """The inverse."""
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def _parts(self) -> dict[str, Any]:
+        return {"network": self.network, "average": self._average, "optimiser": self._optimiser}
+
+
+def finder_losses(maps: Tensor, wanted: Tensor, sized: Tensor, counted: Tensor) -> dict[str, Tensor]:
+    """Losses of maps ``(B, kinds, 4, h, w)``; the others as from ``Scene.arrays``.
+
+    Centres: the focal loss of CornerNet (Law and Deng, ECCV 2018, equation 1), which forgives what is
+    near a centre. Sizes and places: smooth L1 where a centre is near.
+    """
+    logit, near = maps[:, :, 0], wanted[:, :, 0]
+    centre = near == 1
+    probability = logit.sigmoid()
+    hit = -F.logsigmoid(logit) * (1 - probability) ** 2
+    false = -F.logsigmoid(-logit) * probability**2 * (1 - near) ** 4
+    count = centre.sum().clamp_min(1)
+    errors = F.smooth_l1_loss(maps[:, :, 1:], wanted[:, :, 1:], reduction="none", beta=0.1)
+    weight = sized[:, :, None] / sized.sum().clamp_min(1)
+    return {
+        "centre": (torch.where(centre, hit, false) * counted).sum() / count,
+        "size": (errors[:, :, :1] * weight).sum(),
+        "place": (errors[:, :, 1:] * weight).sum(),
+    }
+
+
+def judge(model: FinderModel, scenes: Sequence[Scene]) -> tuple[dict[str, float], dict[str, float]]:
+    """Measures of a model in scenes whose boxes are known, and the least score of each kind to use.
+
+    That is where one false subject is found in a hundred scenes, but at least 0.25. ``found_KIND``:
+    percent of the subjects that are in the right place above it.
+    """
+    measures, least = {}, {}
+    for kind in KINDS:
+        finder = Finder(kind, model)
+        right, false, subjects = [], [], 0
+        for scene in scenes:
+            boxes, scores = finder(scene.image, 0.05)
+            truth = np.array(scene.boxes[kind]).reshape(-1, 3)
+            unknown = np.array(scene.ignored[kind]).reshape(-1, 3)
+            subjects += len(truth)
+            free = list(range(len(truth)))
+            for box, score in zip(boxes, scores, strict=True):
+                hits = [row for row in free if overlap(box, truth[row]) >= _RIGHT_IOU]
+                if hits:
+                    free.remove(hits[0])
+                    right.append(score)
+                elif not any(np.abs(box[:2] - each[:2]).max() < each[2] / 2 for each in (*unknown, *truth)):
+                    false.append(score)
+        allowed = int(_FALSE_PER_SCENE * len(scenes))
+        worst = sorted(false, reverse=True)
+        least[kind] = float(max(0.25, worst[allowed] + 1e-3 if len(worst) > allowed else 0))
+        measures[f"found_{kind}"] = 100 * float((np.array(right) >= least[kind]).sum()) / max(1, subjects)
+        measures[f"least_{kind}"] = least[kind]
+    return measures, least
+
+
+def _batches(scenes: Scenes, clips: Clips | None, config: FindingConfig, first: int) -> Iterator[list[Scene]]:
+    """Batches from ``first`` on, without end, made in threads; each depends on its number alone."""
+
+    def make(number: int) -> list[Scene]:
+        return scenes.batch(number, config.batch, clips.scene if clips else None, config.clips)
+
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        waiting: list[Future[list[Scene]]] = [pool.submit(make, first + ahead) for ahead in range(4)]
+        number = first + len(waiting)
+        try:
+            while True:
+                ready = waiting.pop(0).result()
+                waiting.append(pool.submit(make, number))
+                number += 1
+                yield ready
+        finally:
+            for each in waiting:
+                each.cancel()
+
+
+def _card(
+    run: Run, config: FindingConfig, scenes: Scenes, clips: Clips | None, step: int
+) -> dict[str, object]:
+    card: dict[str, object] = {
+        "method": "centre heat maps, sizes and places; no box was labelled by anyone",
+        "data": f"scenes pasted together from unlabelled pictures that were cut around their subjects:"
+        f" {scenes.describe()}",
+        "command": run.command,
+        "step": step,
+        "recipe": config.to_json(),
+        "hardware": hardware(),
+        "licence": LICENCE,
+    }
+    if clips:
+        card["self_training"] = clips.describe()
+    return card
