@@ -43,15 +43,15 @@ def test_a_view_fills_its_box():
 def test_people_stand_upright_and_mostly_face_the_camera():
     seen = views()
     tall = seen[:, JOINT["l_ankle"], 1] - seen[:, JOINT["head_top"], 1]
-    assert 0.8 < (tall > 0.75).mean() < 0.9  # the others lean, lie or kneel
+    assert 0.6 < (tall > 0.75).mean() < 0.8  # the others lean, lie or kneel
     # Who faces the camera has the left shoulder on the right of the picture.
     facing = seen[:, JOINT["l_shoulder"], 0] > seen[:, JOINT["r_shoulder"], 0]
     assert 0.65 < facing.mean() < 0.95
 
 
 def test_what_is_nearer_to_the_camera_has_more_depth_and_is_larger(monkeypatch):
-    monkeypatch.setattr(projection, "_turns", lambda leaning, rng: np.tile(np.eye(3), (len(leaning), 1, 1)))
-    monkeypatch.setattr(projection, "_lean", lambda poses, *_: (poses, np.zeros(len(poses), bool)))
+    monkeypatch.setattr(projection, "_turns", lambda lying, rng: np.tile(np.eye(3), (len(lying), 1, 1)))
+    monkeypatch.setattr(projection, "_pose", lambda poses, *_: (poses, np.zeros(len(poses), bool)))
     reaching = np.tile(standing(), (50, 1, 1))
     reaching[:, [JOINT["l_wrist"], JOINT["l_elbow"]], 2] += 0.6
     reaching[:, [JOINT["r_wrist"], JOINT["r_elbow"]], 2] -= 0.6
@@ -94,7 +94,7 @@ def test_a_prior_is_read_from_space_and_from_pictures(data):
     assert len(prior.views) % 1000 == 15  # 5 of the 20 do not stand
     drawn = prior.sample(200, np.random.default_rng(0))
     assert drawn.shape == (200, 17, 2)
-    assert (drawn[:, JOINT["head_top"], 1] < drawn[:, JOINT["l_ankle"], 1]).float().mean() > 0.85
+    assert (drawn[:, JOINT["head_top"], 1] < drawn[:, JOINT["l_ankle"], 1]).float().mean() > 0.7
 
 
 @pytest.mark.parametrize(
@@ -147,19 +147,40 @@ def test_a_batch_of_puppets_depends_on_its_number_alone():
         puppets.Puppets(np.zeros((1, 9, 3)), CAT_HEAD, 1.4, 0)
 
 
-def test_some_lean_lie_or_kneel():
+def test_a_third_do_not_stand_and_no_bone_changes():
     still = np.tile(standing(), (3000, 1, 1))
-    posed, leaning = projection._lean(still, HUMAN, np.random.default_rng(0))
-    assert leaning.mean() == pytest.approx(0.22, abs=0.03)
-    trunk = posed[:, JOINT["neck"]] - posed[:, JOINT["pelvis"]]
-    assert (trunk[~leaning, 1] > 0.45).all()
-    flat = trunk[leaning, 1] < 0.5 * 0.5
-    assert 0.4 < flat.mean() < 0.8
-    assert (trunk[leaning, 2] > 0).mean() == pytest.approx(0.16 / 0.22, abs=0.06)  # mostly forwards
-    shin = posed[:, JOINT["l_ankle"]] - posed[:, JOINT["l_knee"]]
-    kneeling = ~leaning & (shin[:, 2] < -0.2)  # the feet behind the knees
-    assert kneeling.sum() / (~leaning).sum() == pytest.approx(0.06, abs=0.02)
-    assert np.linalg.norm(shin, axis=1) == pytest.approx(np.linalg.norm(still[0, 3] - still[0, 2]), rel=0.05)
+    posed, lying = projection._pose(still, HUMAN, np.random.default_rng(0))
+    assert lying.mean() == pytest.approx(0.32, abs=0.03)
+    assert np.array_equal(posed[~lying], still[~lying])
+    for parent, child in HUMAN.edges:
+        if child not in (JOINT["l_hip"], JOINT["r_hip"], JOINT["spine"]):
+            lengths = np.linalg.norm(posed[:, child] - posed[:, parent], axis=1)
+            assert lengths == pytest.approx(np.linalg.norm(still[0, child] - still[0, parent]), rel=1e-3)
+    trunk = posed[lying, JOINT["neck"]] - posed[lying, JOINT["pelvis"]]
+    assert (trunk[:, 1] < 0.3).mean() > 0.6  # most trunks are far from upright
+
+
+@pytest.mark.parametrize(
+    ("posture", "facts"),
+    [
+        ({"lean": (90, 90)}, {"head_top": (None, 0, 1), "l_ankle": (None, 0, -1)}),  # on the front
+        ({"lean": (-90, -90)}, {"head_top": (None, 0, -1)}),  # on the back
+        ({"fold": (90, 90)}, {"head_top": (None, 0, 1), "l_knee": (None, -1, 0)}),
+        ({"knees": (90, 90)}, {"l_ankle": (None, -1, -1), "head_top": (None, 1, 0)}),  # feet behind
+        ({"arms": (0, 0)}, {"l_wrist": (None, 1, 0)}),  # overhead
+        ({"arms": (90, 90)}, {"r_wrist": (None, 0, 1)}),  # to the front
+    ],
+)
+def test_a_posture_is_what_it_says(posture, facts):
+    made = projection._as(
+        projection._Posture(1.0, **posture), standing()[None], HUMAN, np.random.default_rng(0)
+    )[0]
+    origin = {"l_wrist": "l_shoulder", "r_wrist": "r_shoulder"}
+    for joint, wanted in facts.items():
+        here = made[JOINT[joint]] - made[JOINT[origin.get(joint, "pelvis")]]
+        for value, sign in zip(here, wanted, strict=True):
+            if sign is not None:
+                assert (abs(value) < 0.15) if sign == 0 else (value * sign > 0.25), (joint, here)
 
 
 def test_clips_of_people_are_read(tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from engines.skeleton import Skeleton
@@ -17,11 +19,37 @@ _BETWEEN = {
     "head_top": ("neck", "head", 1.95),
 }
 _AT_ONCE = 500
-# Motion capture stands and walks. Some of it is made to lean, to lie on its front or its back, and to kneel:
-# how often, and between which angles in degrees, the head forwards.
-_LEANS = ((0.78, 0.0, 0.0), (0.09, 15.0, 60.0), (0.07, 60.0, 100.0), (0.06, -100.0, -60.0))
-_FROM_A_SIDE = 0.8
-_KNEELING, _KNEES_DEG = 0.06, (80.0, 150.0)
+_FROM_A_SIDE = 0.8  # of those who do not stand
+
+
+@dataclass(frozen=True)
+class _Posture:
+    """What is made of some of the poses: ranges of angles in degrees, the head or the feet forwards.
+
+    The trunk folds over the hips, the shins under the thighs; straight arms, if they do not stay as they are,
+    point so far to the front from where the head points to; then the whole body leans.
+    """
+
+    share: float
+    fold: tuple[float, float] = (0.0, 0.0)
+    knees: tuple[float, float] = (0.0, 0.0)
+    arms: tuple[float, float] | None = None
+    lean: tuple[float, float] = (0.0, 0.0)
+
+
+# Motion capture stands and walks; people in clips exercise. The first must be the one that stays as it was.
+_POSTURES = (
+    _Posture(0.68),
+    _Posture(0.06, lean=(15, 60)),
+    _Posture(0.06, fold=(60, 110), arms=(-15, 15), lean=(10, 50)),  # hands and feet on the floor
+    _Posture(0.03, lean=(60, 100)),  # on the front
+    _Posture(0.04, arms=(70, 110), lean=(60, 95)),  # planks
+    _Posture(0.02, fold=(-60, -15), arms=(90, 150), lean=(75, 100)),  # the chest up from there
+    _Posture(0.03, lean=(-100, -60)),  # on the back
+    _Posture(0.03, fold=(70, 150), lean=(-100, -80)),  # sitting on the floor
+    _Posture(0.02, knees=(80, 150)),
+    _Posture(0.03, fold=(130, 170), knees=(120, 165), arms=(-20, 20), lean=(-80, -40)),  # folded up, kneeling
+)
 _DISTANCE = (2.5, 7.0)  # of the camera, in heights of the person
 
 
@@ -32,9 +60,9 @@ def project(poses: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> 
     units of the longer side of the pose's box in the picture, whose centre is the origin of x and y. Most
     people are seen from the front, many from a side and some from anywhere; bones vary in length.
     """
-    poses, leaning = _lean(_vary(poses.astype(np.float64), skeleton, rng), skeleton, rng)
+    poses, lying = _pose(_vary(poses.astype(np.float64), skeleton, rng), skeleton, rng)
     poses -= (poses.min(axis=1, keepdims=True) + poses.max(axis=1, keepdims=True)) / 2
-    seen = poses @ _turns(leaning, rng).transpose(0, 2, 1)
+    seen = poses @ _turns(lying, rng).transpose(0, 2, 1)
     height = (seen.max(axis=1) - seen.min(axis=1)).max(axis=1)[:, None]
     nearer = 1 / (1 - seen[..., 2] / (height * rng.uniform(*_DISTANCE, (len(poses), 1))))
     seen *= nearer[..., None] * [1, -1, 1]
@@ -56,19 +84,46 @@ def _vary(poses: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> np
     return varied + _JOINT_NOISE * height * np.clip(rng.standard_normal(poses.shape), -2, 2)
 
 
-def _lean(poses: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A few of the poses kneel, and a few lean or lie: ``(N,)`` bool."""
+def _pose(poses: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The poses in the shares of ``_POSTURES``, and which of them ``(N,)`` do not stand any more."""
     posed = poses.copy()
-    index = {joint: number for number, joint in enumerate(skeleton.joints)}
-    kneels = rng.random(len(poses)) < _KNEELING
-    shins = _about_x(np.radians(rng.uniform(*_KNEES_DEG, kneels.sum())))
+    kind = rng.choice(len(_POSTURES), len(poses), p=[posture.share for posture in _POSTURES])
+    for number, posture in enumerate(_POSTURES[1:], start=1):
+        rows = np.flatnonzero(kind == number)
+        posed[rows] = _as(posture, posed[rows], skeleton, rng)
+    return posed, kind > 0
+
+
+def _as(posture: _Posture, poses: np.ndarray, skeleton: Skeleton, rng: np.random.Generator) -> np.ndarray:
+    at = {joint: poses[:, number].copy() for number, joint in enumerate(skeleton.joints)}
+
+    def angles(limits: tuple[float, float]) -> np.ndarray:
+        return _about_x(np.radians(rng.uniform(*limits, len(poses))))
+
+    fold, knees = angles(posture.fold), angles(posture.knees)
+    upper = ("spine", "neck", "head", "head_top", *_pairs("shoulder", "elbow", "wrist"))
+    for joint in upper:
+        at[joint] = at["pelvis"] + _turned(fold, at[joint] - at["pelvis"])
     for side in ("l_", "r_"):
-        knee, ankle = poses[kneels, index[side + "knee"]], poses[kneels, index[side + "ankle"]]
-        posed[kneels, index[side + "ankle"]] = knee + (shins @ (ankle - knee)[..., None])[..., 0]
-    shares, low, high = np.array(_LEANS).T
-    kind = rng.choice(len(shares), len(poses), p=shares)
-    turns = _about_x(np.radians(rng.uniform(low[kind], high[kind])))
-    return np.asarray(posed @ turns.transpose(0, 2, 1)), high[kind] != low[kind]
+        at[side + "ankle"] = at[side + "knee"] + _turned(knees, at[side + "ankle"] - at[side + "knee"])
+        if posture.arms:
+            trunk = at["neck"] - at["pelvis"]
+            reach = _turned(angles(posture.arms), trunk / np.linalg.norm(trunk, axis=1, keepdims=True))
+            shoulder, elbow, wrist = (at[side + joint] for joint in ("shoulder", "elbow", "wrist"))
+            lengths = [np.linalg.norm(b - a, axis=1)[:, None] for a, b in ((shoulder, elbow), (elbow, wrist))]
+            at[side + "elbow"] = shoulder + reach * lengths[0]
+            at[side + "wrist"] = at[side + "elbow"] + reach * lengths[1]
+    lean = angles(posture.lean)
+    return np.stack([_turned(lean, at[joint]) for joint in skeleton.joints], axis=1)
+
+
+def _pairs(*joints: str) -> list[str]:
+    return [f"{side}_{joint}" for joint in joints for side in "lr"]
+
+
+def _turned(turns: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Vectors ``(N, 3)`` turned by rotations ``(N, 3, 3)``."""
+    return np.asarray((turns @ vectors[..., None])[..., 0])
 
 
 def _about_x(angles: np.ndarray) -> np.ndarray:
@@ -78,14 +133,14 @@ def _about_x(angles: np.ndarray) -> np.ndarray:
     return np.array([[one, none, none], [none, cos, -sin], [none, sin, cos]]).transpose(2, 0, 1)
 
 
-def _turns(leaning: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _turns(lying: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Rotations ``(N, 3, 3)``: yaw about the vertical, then the pitch of the camera.
 
-    Whoever leans or lies is filmed from a side: seen from the head there is not much of a pose.
+    Who does not stand is filmed from a side mostly: seen from the head there is not much of a pose.
     """
-    count = len(leaning)
+    count = len(lying)
     kind = rng.choice(3, count, p=(0.55, 0.30, 0.15))
-    kind[leaning & (rng.random(count) < _FROM_A_SIDE)] = 1
+    kind[lying & (rng.random(count) < _FROM_A_SIDE)] = 1
     frontal = np.clip(rng.standard_normal(count), -2.5, 2.5) * 15
     sideways = rng.uniform(60, 100, count) * rng.choice((-1, 1), count)
     yaw = np.radians(np.choose(kind, (frontal, sideways, rng.uniform(-180, 180, count))))
