@@ -33,22 +33,35 @@ class CompiledEngine:
         self.describe = f"compile {self.precision} on {self._device} ({reason}; batch norm folded)"
         # One specialised program a batch size: a single dynamic one is slower at batch 1.
         network = prepare(model.network(), self._device, self.precision)
-        with _quiet():
+        with _compiling(self._device):
             self._network = torch.compile(network, dynamic=False)
+        self._compiled: set[int] = set()  # batch sizes
         self(np.zeros((1, self.input_size, self.input_size, 3), np.uint8))
 
     def __call__(self, crops: np.ndarray) -> Points:
         """See ``Engine``."""
-        with _quiet():
+        if len(crops) in self._compiled:
             return run(self._network, crops, self._device)
+        with _compiling(self._device):
+            points = run(self._network, crops, self._device)
+        self._compiled.add(len(crops))
+        return points
 
     def close(self) -> None:
         """Nothing is held that the garbage collector does not free."""
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Inductor speaks of its own internals (TF32, deprecated calls): nothing that a caller can act on."""
+def _compiling(device: torch.device) -> Iterator[None]:
+    """Within it batch sizes are compiled; on a processor with the weights as constants.
+
+    So oneDNN puts them in order once, and ReLUs and sums go into the convolutions. Said here because
+    ``torch.compile(options=...)`` reaches only one of the two who must know.
+    """
     with warnings.catch_warnings():
+        # Inductor speaks of its own internals (TF32, deprecated calls): nothing that a caller can act on.
         warnings.simplefilter("ignore")
-        yield
+        from torch._inductor import config
+
+        with config.patch(freezing=device.type == "cpu"):
+            yield

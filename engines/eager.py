@@ -12,6 +12,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from engines.engine import MissingCapability, Points
 from engines.model import Model
 from engines.network import LandmarkNet, move
+from engines.processor import can_pack, pack, rearrange
+from engines.student import StudentNet
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -34,9 +36,13 @@ class EagerEngine:
         self.precision, reason = choose_precision(precision, self._device)
         reference = not auto and precision == "fp32"
         network = model.network()
-        self._network = (
-            network.to(self._device) if reference else prepare(network, self._device, self.precision)
-        )
+        if reference:
+            network.to(self._device)
+        else:
+            prepare(network, self._device, self.precision)
+            if self._device.type == "cpu" and can_pack(DTYPES[self.precision]):
+                pack(network)
+        self._network = network
         how = "as trained" if reference else "batch norm folded"
         self.describe = f"eager {self.precision} on {self._device} ({reason}; {how})"
 
@@ -86,13 +92,24 @@ def _has_bf16() -> bool:
     return bool(torch.cpu.get_capabilities().get("avx512_bf16", True))  # not named on ARM
 
 
-def prepare(network: LandmarkNet, device: torch.device, precision: str) -> LandmarkNet:
+def prepare(
+    network: LandmarkNet | StudentNet, device: torch.device, precision: str
+) -> LandmarkNet | StudentNet:
     """The network made fast, in place: batch norm folded, channels last, convolutions in ``precision``."""
     fold_batch_norm(network)
+    if device.type == "cpu":
+        rearrange(network)
     move(network, device)
-    for module in (network.drawer, network.regressor):
+    for module in layers(network):
         module.to(DTYPES[precision])
     return network
+
+
+def layers(network: LandmarkNet | StudentNet) -> list[nn.Module]:
+    """The parts of a network that may run in low precision: all but what makes points and scores of it."""
+    if isinstance(network, StudentNet):
+        return [network.regressor]
+    return [network.drawer, network.regressor]
 
 
 def fold_batch_norm(network: nn.Module) -> None:

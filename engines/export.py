@@ -12,9 +12,10 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
 
 from engines.buckets import BatchProfile
-from engines.eager import DTYPES, fold_batch_norm
+from engines.eager import DTYPES, fold_batch_norm, layers
 from engines.model import Model
 from engines.network import LandmarkNet
+from engines.student import StudentNet
 
 # Part of a built engine's key: raise it when what is exported changes, and engines are built again.
 GRAPH_VERSION = 1
@@ -49,7 +50,7 @@ class InstanceNorm32(nn.Module):
         return (centred * (variance + self.eps).rsqrt()).to(image.dtype)
 
 
-def _prepare(network: LandmarkNet, dtype: torch.dtype) -> LandmarkNet:
+def _prepare(network: LandmarkNet | StudentNet, dtype: torch.dtype) -> LandmarkNet | StudentNet:
     """As ``eager.prepare``, but in plain memory order and with explicit islands.
 
     Not channels last: Torch-TensorRT copies such a weight, hands TensorRT the copy's address and
@@ -60,7 +61,7 @@ def _prepare(network: LandmarkNet, dtype: torch.dtype) -> LandmarkNet:
         for name, child in parent.named_children():
             if isinstance(child, nn.InstanceNorm2d):
                 setattr(parent, name, InstanceNorm32(child.eps))
-    for module in (network.drawer, network.regressor):
+    for module in layers(network):
         module.to(dtype)
     return network
 

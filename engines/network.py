@@ -81,6 +81,17 @@ def upsample(image: Tensor) -> Tensor:
     return F.interpolate(image, scale_factor=2, mode="bilinear", align_corners=False)
 
 
+class Fuse(nn.Conv2d):
+    """A 1x1 convolution of two pictures on top of each other, the first half the size of the other."""
+
+    def __init__(self, below: int, skip: int) -> None:
+        super().__init__(below + skip, below, 1, bias=False)
+
+    def forward(self, below: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]
+        """``(B, below, S, S)``, ``(B, skip, 2S, 2S)`` → ``(B, below, 2S, 2S)``."""
+        return super().forward(torch.cat([upsample(below), skip], 1))
+
+
 class SkeletonDrawer(nn.Module):
     """Φ: image ``(B, 3, S, S)`` in [-1, 1] → skeleton image ``(B, L, S, S)``, linear output near [-1, 1]."""
 
@@ -92,7 +103,7 @@ class SkeletonDrawer(nn.Module):
         self.refine = nn.ModuleList()
         for level in (2, 1, 0):
             skip, below = width << level, width << (level + 1)
-            self.fuse.append(nn.Conv2d(skip + below, below, 1, bias=False))
+            self.fuse.append(Fuse(below, skip))
             blocks = [conv_block(below, skip, 3)]
             if level:
                 blocks.append(conv_block(skip, skip, 3))
@@ -104,7 +115,7 @@ class SkeletonDrawer(nn.Module):
         *skips, bottleneck = self.encoder(image)
         drawn = self.middle(bottleneck)
         for fuse, refine, skip in zip(self.fuse, self.refine, reversed(skips), strict=True):
-            drawn = refine(fuse(torch.cat([upsample(drawn), skip], 1)))
+            drawn = refine(fuse(drawn, skip))
         return self.output(drawn)
 
 
@@ -127,26 +138,23 @@ class PoseRegressor(nn.Module):
 
 
 def soft_argmax(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Points ``(B, K, 2)`` in [-1, 1] and their variance ``(B, K)``, from logits ``(B, K, H, W)``.
+    """Points ``(B, K, 2)`` in [-1, 1] and their variance ``(B, K)``, from logits ``(B, K, S, S)``.
 
     Per axis: mean of the logits over the other one, softmax, expectation over a corner-aligned
     grid. Always in float32. The variance, summed over both axes, is the blur of the marginals.
     """
-    logits = logits.float()
-    points, variance = [], []
-    for axis in (3, 2):
-        marginal = logits.mean(dim=5 - axis).softmax(-1)
-        grid = torch.linspace(-1, 1, logits.shape[axis], device=logits.device)
-        mean = (marginal * grid).sum(-1)
-        points.append(mean)
-        variance.append((marginal * grid.square()).sum(-1) - mean.square())
-    return torch.stack(points, -1), (variance[0] + variance[1]).clamp_min(1e-8)
+    marginals = torch.stack([logits.float().mean(axis) for axis in (2, 3)], 2).softmax(-1)  # of x and of y
+    grid = torch.linspace(-1, 1, logits.shape[-1], device=logits.device)
+    # Not as a matrix product: a GPU may take less than float32 for these.
+    points, squares = ((marginals * power).sum(-1) for power in (grid, grid.square()))
+    return points, (squares - points.square()).sum(-1).clamp_min(1e-8)
 
 
 def self_consistency(drawn: Tensor, points: Tensor, edges: Tensor) -> Tensor:
     """How well β(η(y)) explains y = Φ(x): their correlation ``(B,)`` in [-1, 1], at 64 px at most."""
     step = max(1, drawn.shape[-1] // _SELF_CHECK_SIZE)
-    seen = F.avg_pool2d(drawn.float(), step).flatten(1)
+    # Pooling by one would be a copy, and a slow one.
+    seen = (F.avg_pool2d(drawn.float(), step) if step > 1 else drawn.float()).flatten(1)
     explained = render(points, edges, drawn.shape[-1] // step).flatten(1)
     return F.cosine_similarity(seen - seen.mean(1, keepdim=True), explained - explained.mean(1, keepdim=True))
 

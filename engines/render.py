@@ -35,43 +35,46 @@ def render(points: Tensor, edges: Tensor, size: int, sharpness: float = SHARPNES
     """
     points = points.float()
     layers, count = edges.shape[:-2].numel(), edges.shape[-2]
-    start, end = (points[:, edges[..., side].flatten()].view(-1, count, 2) for side in (0, 1))
+    start, end = points[:, edges.flatten()].view(-1, count, 2, 2).unbind(2)
     with torch.no_grad():
-        distance2, nearest = _squared_distances(start, end - start, size).min(dim=1)
+        distances2 = _squared_distances(start, end - start, size)
     if torch.is_grad_enabled() and points.requires_grad:
         # Only the nearest edge of a pixel has a gradient: it is measured again, with one.
-        distance2 = _squared_distance_to(start, end, nearest, size)
+        distance2 = _squared_distance_to(start, end, distances2.min(1).indices, size)  # argmin is slow
+    else:
+        distance2 = distances2.amin(1).clamp_min(0)
     intensity = torch.exp(-sharpness * (distance2 + _DISTANCE_EPS).sqrt())
     return (2 * intensity - 1).view(-1, layers, size, size)
-
-
-def _pixel_grid(size: int, like: Tensor) -> tuple[Tensor, Tensor]:
-    """x and y, each ``(size²,)``, of every pixel in row order."""
-    line = torch.linspace(-1, 1, size, device=like.device, dtype=like.dtype)
-    return line.repeat(size), line.repeat_interleave(size)
 
 
 def _squared_distances(start: Tensor, along: Tensor, size: int) -> Tensor:
     """Squared distance of every pixel to every edge, ``(B, E, size²)``; without a gradient.
 
-    Two matrix products (position along the edge, in units of length; squared distance to its start)
-    and a few passes in place; a tensor (B, E, H, W, 2) is what made this the slowest part of training.
+    On the edge itself it may be negative, by rounding. Position along the edge, in units of length,
+    and squared distance to its start are each a part of x plus a part of y; that and a few passes in
+    place are all that happens at full size. A tensor (B, E, H, W, 2) is what made this the slowest
+    part of training.
     """
-    x, y = _pixel_grid(size, start)
-    basis = torch.stack([x, y, torch.ones_like(x), x * x + y * y])
-    length = along.square().sum(-1, keepdim=True).clamp_min(_LENGTH_EPS).sqrt()
-    unit = along / length
-    position = torch.cat([unit, -(start * unit).sum(-1, keepdim=True), 0 * length], -1) @ basis
-    distance2 = torch.cat([-2 * start, start.square().sum(-1, keepdim=True), 0 * length + 1], -1) @ basis
+    offset = torch.linspace(-1, 1, size, device=start.device) - start[..., None]  # (B, E, 2, size)
+    length = along.square().sum(-1).clamp_min(_LENGTH_EPS).sqrt()[..., None, None]
+    position = _x_plus_y(offset * along[..., None] / length)
+    distance2 = _x_plus_y(offset.square())
     on_edge = torch.minimum(position.clamp_min(0), length)
-    return distance2.sub_(position.mul_(2).sub_(on_edge).mul_(on_edge)).clamp_min_(0)
+    return distance2.sub_(position.mul_(2).sub_(on_edge).mul_(on_edge)).flatten(2)
+
+
+def _x_plus_y(parts: Tensor) -> Tensor:
+    """``(B, E, 2, size)``, of each column and of each row → their sums ``(B, E, size, size)``."""
+    x, y = parts.unbind(2)
+    return x[..., None, :] + y[..., None]
 
 
 def _squared_distance_to(start: Tensor, end: Tensor, nearest: Tensor, size: int) -> Tensor:
     """Squared distance of every pixel to the edge ``nearest`` ``(B, size²)`` names for it."""
     index = nearest[..., None].expand(-1, -1, 2)
     from_, to = start.gather(1, index), end.gather(1, index)
-    pixel = torch.stack(_pixel_grid(size, start), -1)
+    line = torch.linspace(-1, 1, size, device=start.device)
+    pixel = torch.stack([line.repeat(size), line.repeat_interleave(size)], -1)  # x, y in row order
     along = to - from_
     length2 = along.square().sum(-1).clamp_min(_LENGTH_EPS)
     fraction = (((pixel - from_) * along).sum(-1) / length2).clamp(0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -175,6 +176,25 @@ def test_auto_folds_batch_norm(model):
     assert engine.runtime == "eager"
     assert "batch norm folded" in engine.describe
     assert nn.BatchNorm2d not in [type(each) for each in engine._network.modules()]
+
+
+def test_where_weights_cannot_be_packed_auto_finds_the_same(model, monkeypatch, heads):
+    packed = open_engine(model, device="cpu")
+    monkeypatch.setattr(module, "can_pack", lambda dtype: False)
+    plain = open_engine(model, device="cpu")
+    assert nn.Conv2d in [type(each) for each in plain._network.modules()]
+    assert apart(plain(heads[0]).xy, packed(heads[0]).xy).mean() < 0.3
+
+
+@pytest.mark.slow
+def test_models_compiled_in_one_process_keep_their_own_weights(model, heads):
+    weights = {key: value * 1.1 if value.dim() == 4 else value for key, value in model.weights.items()}
+    models = [model, dataclasses.replace(model, weights=weights)]
+    wanted = [open_engine(each, "eager", "fp32", "cpu")(heads[0][:1]).xy for each in models]
+    assert apart(*wanted).max() > 0.1
+    compiled = [open_engine(each, "compile", "fp32", "cpu") for each in models]
+    for truth, engine in zip(wanted, compiled, strict=True):
+        assert apart(engine(heads[0][:1]).xy, truth).max() < 0.02
 
 
 @pytest.mark.parametrize(

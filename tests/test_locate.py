@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
 from fakes import SHAPE
 
 from engines.engine import MissingCapability
+from engines.finder import overlap
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN
-from tracker.config import TrackerSettings
-from tracker.detect import _PROFILE, Centred, Haar, HaarOrPortrait, make_detector
+from tracker.config import DETECTORS, TrackerSettings
+from tracker.detect import _PROFILE, Centred, Haar, Hog, Learned, OrPortrait, best_detector, make_detector
 from tracker.locate import Locator
 from tracker.match import Subject
 from tracker.smooth import unsmoothed
@@ -137,26 +140,58 @@ def test_the_middle_of_the_frame():
 
 
 def test_the_middle_is_a_last_resort_for_portraits():
-    detector = HaarOrPortrait(FACE68, 1.5)
+    detector = OrPortrait(Counting(), 1.5)
     portrait, wide = np.zeros((200, 160, 3), np.uint8), np.zeros((160, 320, 3), np.uint8)
     assert len(detector(portrait, thorough=True)) == 2
     assert len(detector(portrait, thorough=False)) == 0
     assert len(detector(wide, thorough=True)) == 0
 
 
-def test_detectors_and_skeletons_must_fit():
-    assert isinstance(make_detector("auto", FACE68, 1.5), HaarOrPortrait)
-    assert isinstance(make_detector("haar", FACE68, 1.5), Haar)
-    assert isinstance(make_detector("auto", CAT_HEAD, 1.4), HaarOrPortrait)
-    assert isinstance(make_detector("auto", HUMAN, 1.25), Centred)
-    with pytest.raises(ValueError, match="'haar' does not find human"):
-        make_detector("haar", HUMAN, 1.25)
+def test_what_a_detector_finds_is_not_replaced_by_the_middle():
+    portrait = np.zeros((200, 160, 3), np.uint8)
+    assert OrPortrait(Counting([50, 60, 40, 0]), 1.5)(portrait)[0] == pytest.approx([50, 60, 40, 0])
+
+
+KINDS = {"learned": Learned, "haar": Haar, "hog": Hog, "center": Centred}
+
+
+@pytest.mark.parametrize("skeleton", [FACE68, CAT_HEAD, HUMAN])
+def test_auto_is_the_best_detector_and_the_middle_of_portraits(skeleton):
+    detector = make_detector("auto", skeleton, 1.5)
+    assert isinstance(detector, OrPortrait)
+    assert isinstance(detector.detector, KINDS[best_detector(skeleton)])
+
+
+def test_auto_is_the_middle_where_nothing_finds_such_subjects():
+    unknown = replace(HUMAN, name="dog")
+    assert best_detector(unknown) == "center"
+    assert isinstance(make_detector("auto", unknown, 1.25), Centred)
+
+
+@pytest.mark.parametrize("name", DETECTORS)
+def test_every_detector_can_be_asked_for(name):
+    assert TrackerSettings(detector=name).detector == name
+    skeleton = HUMAN if name == "hog" else FACE68
+    if name != "auto":
+        assert isinstance(make_detector(name, skeleton, 1.25), KINDS[name])
+
+
+@pytest.mark.parametrize(
+    ("name", "skeleton"), [("haar", HUMAN), ("hog", FACE68), ("hog", CAT_HEAD), ("learned", None)]
+)
+def test_detectors_and_skeletons_must_fit(name, skeleton):
+    skeleton = skeleton or replace(HUMAN, name="dog")
+    with pytest.raises(ValueError, match=f"'{name}' does not find {skeleton.name}; choose auto or center"):
+        make_detector(name, skeleton, 1.25)
 
 
 def test_missing_cascades_name_the_line_to_install(monkeypatch):
     monkeypatch.delattr(cv2, "CascadeClassifier")
     with pytest.raises(MissingCapability, match="pip install 'opencv-python>=4.12,<5'"):
         Haar(FACE68)
+    monkeypatch.delattr(cv2, "HOGDescriptor")
+    with pytest.raises(MissingCapability, match="pip install 'opencv-python>=4.12,<5'"):
+        Hog(HUMAN)
 
 
 def test_labelled_faces_are_found_where_their_landmarks_are(shared_data):
@@ -202,3 +237,37 @@ def test_a_mirrored_picture_gives_mirrored_boxes(shared_data):
     assert len(here) == len(there) > 0
     assert here[0, 0] == pytest.approx(319 - there[0, 0], abs=1e-3)
     assert here[0, 1:] == pytest.approx(there[0, 1:])
+
+
+def in_a_frame(shared_data, clip, number):
+    """A frame of a whole clip, RGB."""
+    with open_source(shared_data / "videos" / clip) as source:
+        return next(frame.image for frame in source if frame.index == number)
+
+
+@pytest.mark.parametrize("detector", [Hog, Learned])
+@pytest.mark.parametrize(
+    ("clip", "number", "wanted"),
+    [
+        ("humans/assemblyai_walking.mp4", 60, (756, 285, 508)),
+        ("humans/yoga_trikonasana_145609.mp4", 0, (405, 280, 313)),
+        ("humans/kth_person01_handclapping_d1.avi", 20, (82, 64, 95)),
+    ],
+)
+def test_people_are_found_where_their_joints_are(shared_data, detector, clip, number, wanted):
+    image = in_a_frame(shared_data, clip, number)
+    boxes = detector(HUMAN)(image, thorough=True)
+    assert max(overlap(box, np.array(wanted)) for box in boxes) > 0.4  # others sit there, too
+
+
+@pytest.mark.parametrize(
+    ("skeleton", "clip", "wanted"),
+    [
+        (FACE68, "faces/liveportrait_d18.mp4", (245, 297, 221)),
+        (CAT_HEAD, "cats/mstryjek_white-cat-treat_630x354.mp4", (257, 105, 254)),
+    ],
+)
+def test_the_finder_finds_heads(shared_data, skeleton, clip, wanted):
+    image = in_a_frame(shared_data, clip, 0)
+    boxes = Learned(skeleton)(image, thorough=True)
+    assert overlap(boxes[0], np.array(wanted)) > 0.4

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from engines.eager import fold_batch_norm
 from engines.network import (
+    Fuse,
     LandmarkNet,
     NetworkConfig,
     PoseRegressor,
@@ -20,6 +21,7 @@ from engines.network import (
     soft_argmax,
     upsample,
 )
+from engines.processor import InstanceNorm, PackedConv, SplitFuse, can_pack, pack, rearrange
 from engines.render import normalise, render, to_pixels
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN36M_32
 
@@ -229,6 +231,67 @@ def test_folding_batch_norm_changes_nothing():
     assert kinds.count(nn.InstanceNorm2d) == 8
     for was, is_ in zip(before, after, strict=True):
         assert torch.allclose(was, is_, atol=1e-3)
+
+
+def kinds(network):
+    return [type(module) for module in network.modules()]
+
+
+def test_a_fusion_is_a_convolution_of_both_pictures():
+    torch.manual_seed(0)
+    fuse, below, skip = Fuse(6, 3), torch.randn(2, 6, 4, 4), torch.randn(2, 3, 8, 8)
+    both = torch.cat([upsample(below), skip], 1)
+    wanted = torch.einsum("oi,bihw->bohw", fuse.weight[..., 0, 0], both)
+    assert torch.allclose(fuse(below, skip), wanted, atol=1e-5)
+    assert torch.allclose(SplitFuse(fuse)(below, skip), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_instance_norm_is_pytorchs(count):
+    torch.manual_seed(0)
+    image = 3 * torch.randn(count, 5, 8, 6) + 2
+    norm = nn.InstanceNorm2d(5, eps=1e-3)
+    assert torch.allclose(InstanceNorm(norm)(image), norm(image), atol=1e-5)
+
+
+def test_rearranging_for_a_processor_changes_nothing():
+    network, pictures = small_net(skeleton=HUMAN36M_32), crops(5)
+    fold_batch_norm(network)
+    with torch.no_grad():
+        before = network(pictures)
+        rearrange(network)
+        found = [(kinds(network), [network(part) for part in pictures.split(1)], network(pictures))]
+        if can_pack(torch.float32):
+            pack(network)
+            found.append((kinds(network), [network(part) for part in pictures.split(1)], network(pictures)))
+    assert not {Fuse, nn.InstanceNorm2d} & set(found[0][0])
+    for _, singles, all_ in found:
+        for index, was in enumerate(before):
+            assert torch.allclose(was, all_[index], atol=1e-3)
+            assert torch.allclose(was, torch.cat([single[index] for single in singles]), atol=1e-3)
+    if len(found) > 1:
+        packed = found[1][0]
+        # Eight encoder layers and its end, the fusions in two, and so on; instance norm comes before a ReLU.
+        assert packed.count(PackedConv) == 2 * 9 + 2 + 2 * 3 + 5 + 1
+        assert packed.count(nn.ReLU) == packed.count(InstanceNorm) == 8
+        assert not {nn.Conv2d, nn.Identity} & set(packed)
+
+
+@pytest.mark.parametrize(
+    ("machine", "onednn", "bf16", "wanted"),
+    [
+        pytest.param("x86_64", True, True, "fp32 bf16", id="all"),
+        pytest.param("x86_64", True, False, "fp32", id="no bf16"),
+        pytest.param("x86_64", False, False, "", id="no oneDNN"),
+        pytest.param("aarch64", True, True, "", id="ARM"),
+    ],
+)
+def test_weights_are_packed_where_that_was_tried(monkeypatch, machine, onednn, bf16, wanted):
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: onednn)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: bf16)
+    names = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+    assert " ".join(name for name, dtype in names.items() if can_pack(dtype)) == wanted
 
 
 def skeleton_image(shift=0.0, size=128):

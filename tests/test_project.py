@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from importlib.metadata import distribution
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("engines", "tracker", "training", "ui")
+PACKAGES = ("engines", "tracker", "training", "training.benchmarks", "ui", "ui.commands", "ui.window")
 
 
 def run_tool(name: str, *arguments: str) -> None:
@@ -26,7 +27,18 @@ def test_package_names_are_ours(name):
     # Another distribution's `ui` or `training` would otherwise win without a word.
     spec = find_spec(name)
     assert spec is not None
-    assert spec.origin == str(ROOT / name / "__init__.py")
+    assert spec.origin == str(ROOT.joinpath(*name.split("."), "__init__.py"))
+
+
+def test_every_package_is_installed():
+    named = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    tops = {name.partition(".")[0] for name in PACKAGES}
+    found = sorted(
+        ".".join(path.parent.relative_to(ROOT).parts)
+        for top in tops
+        for path in (ROOT / top).rglob("__init__.py")
+    )
+    assert sorted(named) == sorted(PACKAGES) == found
 
 
 def test_the_command_is_installed():
@@ -46,7 +58,7 @@ def test_import_contracts():
     run_tool("lint-imports")
 
 
-# What a machine without video, window and command line may still import: it only trains.
+# What a machine that lacks something may still import.
 _BARE = """
 import sys
 class Refuse:
@@ -58,24 +70,33 @@ import {modules}
 """
 
 
-def modules_without_video() -> list[str]:
-    """Every module but ui, the two that read and write video, and programs."""
-    return [
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        for name in ("engines", "tracker", "training")
-        for path in sorted((ROOT / name).glob("*.py"))
-        if path.name != "__main__.py"
-        and (name, path.stem) not in {("tracker", "sources"), ("tracker", "export")}
-    ]
-
-
-def test_training_and_tracking_import_without_what_a_gpu_machine_lacks():
-    blocked = {"av", "PyQt6", "typer", "rich", "pyarrow", "platformdirs", "skimage"}
-    program = _BARE.format(blocked=blocked, modules=", ".join(modules_without_video()))
+def import_without(blocked: set[str], modules: set[str]) -> None:
+    """Import these in a process where the others are not installed."""
+    program = _BARE.format(blocked=blocked, modules=", ".join(sorted(modules)))
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def modules_of(*folders: str) -> set[str]:
+    """Every module of these folders but programs."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for folder in folders
+        for path in (ROOT / folder).glob("*.py")
+        if path.name != "__main__.py"
+    }
+
+
+def test_training_and_tracking_import_without_what_a_gpu_machine_lacks():
+    blocked = {"av", "PyQt6", "typer", "rich", "pyarrow", "platformdirs", "skimage"}
+    modules = modules_of("engines", "tracker", "training", "training/benchmarks")
+    import_without(blocked, modules - {"tracker.sources", "tracker.export"})
+
+
+def test_the_command_line_imports_without_qt():
+    import_without({"PyQt6", "pyqtgraph"}, modules_of("ui", "ui/commands"))
 
 
 def test_nobodys_pictures_are_in_the_project():

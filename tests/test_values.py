@@ -45,7 +45,7 @@ def test_every_exported_name_exists():
 
 def test_settings_are_checked(tmp_path):
     assert tracker.TrackerSettings().max_subjects == 4
-    with pytest.raises(ValueError, match="detector 'magic' is not one of auto, haar, center"):
+    with pytest.raises(ValueError, match="detector 'magic' is not one of auto, learned, haar, hog, center"):
         tracker.TrackerSettings(detector="magic")
     with pytest.raises(ValueError, match="min_score 2 is not a number from 0 to 1"):
         tracker.TrackerSettings(min_score=2)

@@ -6,7 +6,7 @@ import tomllib
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-DETECTORS = ("auto", "haar", "center")
+DETECTORS = ("auto", "learned", "haar", "hog", "center")
 SMOOTHERS = ("one-euro", "none")
 CODECS = ("h264", "hevc", "h264_nvenc")
 PRESETS = (

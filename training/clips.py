@@ -24,7 +24,8 @@ _EVERY = 5  # frames
 _STORED_SIDE = 480  # px: frames are kept no larger
 _WORTH_A_LOOK = 0.15  # score of the finder
 _LOOKS = 2
-# Subject score of the landmarks: somebody; nobody. In between nobody knows.
+# Subject score of the landmarks from which on somebody is there; and below which, as the finder's score,
+# nobody is. In between nobody knows.
 _SURE, _DOUBTFUL = 0.7, 0.3
 # Where there are no landmarks of such subjects: the finder's own score, if it finds the same before or after.
 _SURE_ALONE, _SAME_IOU = 0.5, 0.5
@@ -114,8 +115,8 @@ def _labelled(frames: list[np.ndarray], finder: FinderModel, engines: dict[str, 
         candidates = [look(image, _WORTH_A_LOOK) for image in frames]
         if kind in engines:
             found[kind] = [
-                _looked_at(image, boxes, engines[kind])
-                for image, (boxes, _) in zip(frames, candidates, strict=True)
+                _looked_at(image, *candidate, engines[kind])
+                for image, candidate in zip(frames, candidates, strict=True)
             ]
         else:
             found[kind] = _steady(candidates)
@@ -129,9 +130,11 @@ def _labelled(frames: list[np.ndarray], finder: FinderModel, engines: dict[str, 
     ]
 
 
-def _looked_at(image: np.ndarray, boxes: np.ndarray, engine: Engine) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes ``(N, 3)`` of the landmarks of those who are there, and of those of whom one may doubt it."""
-    score = np.zeros(len(boxes))
+def _looked_at(
+    image: np.ndarray, candidates: np.ndarray, scores: np.ndarray, engine: Engine
+) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes ``(N, 3)`` of the landmarks of those who are there, and candidates of whom one may doubt it."""
+    boxes, score = candidates, np.zeros(len(candidates))
     for _ in range(_LOOKS):
         if len(boxes):
             crops = boxes * [1, 1, engine.crop_scale, 1]
@@ -142,8 +145,9 @@ def _looked_at(image: np.ndarray, boxes: np.ndarray, engine: Engine) -> tuple[np
     for row in np.argsort(-score):
         if score[row] >= _SURE and not any(overlap(boxes[row], each) > _SAME_IOU for each in sure):
             sure.append(boxes[row, :3])
-    doubtful = (score >= _DOUBTFUL) & (score < _SURE)
-    return np.array(sure).reshape(-1, 3), boxes[doubtful, :3]
+    # One of the two believes it: a landmark model, too, has seen only a part of the world.
+    doubtful = (score < _SURE) & ((score >= _DOUBTFUL) | (scores >= _DOUBTFUL))
+    return np.array(sure).reshape(-1, 3), candidates[doubtful, :3]
 
 
 def _steady(candidates: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:

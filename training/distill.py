@@ -1,13 +1,13 @@
-"""Distillation: a student learns from a teacher's landmarks on unlabelled pictures, to be as good and faster."""
+"""Distillation: a student learns a teacher's landmarks on unlabelled pictures, to be as good and faster."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
@@ -60,7 +60,7 @@ def distill(
     device: torch.device,
     stop_at: int | None = None,
 ) -> bool:
-    """Train a student until ``config.steps`` (or only to ``stop_at``), going on from where it was if ``resume``.
+    """Train a student until ``config.steps`` (or only to ``stop_at``), going on from there if ``resume``.
 
     Writes below ``run.out``: ``answers.pt``, what the teacher finds in every picture; ``checkpoint.pt``,
     ``log.jsonl``, ``grids/`` and, when it has come to its end or to ``stop_at``, ``model.safetensors``.
@@ -93,7 +93,7 @@ def distill(
         lessons = Lessons(sets, taught[: len(sets)], config)
         # Everything is held out where there is so little that nothing was.
         exam = Lessons(unseen or sets, taught[len(sets) :] or taught, config)
-        pupil = Pupil(config, skeleton, _mean_points(lessons), device)
+        pupil = Pupil(config, skeleton, device)
         step = 0
         if stored := checkpoint.resume(run.out / "checkpoint.pt", config, device, ALONE):
             pupil.load_state_dict(stored["learner"])
@@ -129,28 +129,20 @@ def _check_subject(run: Run, skeleton: Skeleton) -> None:
             )
 
 
-def _mean_points(lessons: Lessons) -> Tensor:
-    """``(K, 2)``: where the landmarks of a well placed crop are on average."""
-    return lessons.batch(0, _JUDGED, clean=True).points.mean(0)
-
-
 class Pupil:
     """The student as it learns. ``state_dict`` holds all of it, for checkpoints."""
 
     processes = ALONE
 
-    def __init__(
-        self, config: DistillConfig, skeleton: Skeleton, mean_points: Tensor, device: torch.device
-    ) -> None:
-        """``mean_points`` ``(K, 2)``, normalised: what it answers before it has learned anything."""
+    def __init__(self, config: DistillConfig, skeleton: Skeleton, device: torch.device) -> None:
         torch.manual_seed(config.seed)
         self.config, self.device = config, device
         self.network = StudentNet(skeleton, config.network)
-        torch.nn.init.normal_(self.network.regressor[-1].weight, 0, 0.001)
+        last: Any = self.network.regressor[-1]
         joints = len(skeleton.joints)
-        with torch.no_grad():
-            self.network.mean[: 2 * joints] = mean_points.flatten()
-            self.network.mean[2 * joints : 3 * joints] = _FIRST_CERTAINTY
+        nn.init.normal_(last.weight, 0, 0.01)
+        nn.init.zeros_(last.bias)
+        nn.init.constant_(last.bias[3 * joints : 4 * joints], _FIRST_CERTAINTY)
         move(self.network, device)
         self.averaged = AveragedModel(
             self.network, multi_avg_fn=growing_average(config.ema), use_buffers=True
@@ -165,8 +157,8 @@ class Pupil:
     @property
     def graduate(self) -> StudentNet:
         """The student averaged over steps and in evaluation mode: for looking, measuring and shipping."""
-        graduate: StudentNet = self.averaged.module.eval()
-        return graduate
+        graduate: Any = self.averaged.module.eval()
+        return cast(StudentNet, graduate)
 
     def step(self, number: int, lesson: Lesson) -> dict[str, Tensor]:
         """One step; the losses, detached. ``points`` is the mean distance from the teacher's, normalised."""
@@ -211,7 +203,9 @@ class Pupil:
 
 def _rate(number: int, steps: int) -> float:
     """Up within the first steps, then a cosine down to a hundredth."""
-    return min(1.0, number / (_WARM_UP * steps)) * (0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * number / steps)))
+    return min(1.0, number / (_WARM_UP * steps)) * (
+        0.01 + 0.99 * (0.5 + 0.5 * math.cos(math.pi * number / steps))
+    )
 
 
 @torch.no_grad()
@@ -242,7 +236,10 @@ def _write_grid(
     points, _, _ = student.evidence(image)
     shown = tiles(image)
     rows = [
-        [annotated(tile, xy, skeleton) for tile, xy in zip(shown, to_pixels(each.cpu(), TILE).numpy(), strict=True)]
+        [
+            annotated(tile, xy, skeleton)
+            for tile, xy in zip(shown, to_pixels(each.cpu(), TILE).numpy(), strict=True)
+        ]
         for each in (lesson.points, points)
     ]
     write_rows(path, [shown, *rows])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import pickle
 from collections.abc import Iterator, Sequence
@@ -35,7 +34,8 @@ _JUDGED = 160  # scenes of people and cats that training has not seen
 _RIGHT_IOU = 0.4
 # What PyTorch makes of a file that holds something else.
 _UNREADABLE = (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError, LookupError, TypeError)
-_FALSE_PER_SCENE = 0.01  # in held-out scenes: the least score of each kind follows from it
+# Below it a peak is nobody. Low, as the landmark model has its own say afterwards about who is there.
+_LEAST_SCORE = 0.3
 
 
 @dataclass(frozen=True)
@@ -87,8 +87,7 @@ def train_finder(run: Run, config: FindingConfig, resume: bool, sources: Sources
                 break
             saver.after(number, learner.step(number, batch))
             if number % _LOOK_EVERY == 0:
-                measures = judge(learner.model({}), to_judge)[0]
-                log.write({"step": number, **measures})
+                log.write({"step": number, **judge(learner.model({}), to_judge)})
         saver.save()
         if stopping():
             log.say(f"interrupted at step {saver.step}; --resume goes on from there")
@@ -96,9 +95,9 @@ def train_finder(run: Run, config: FindingConfig, resume: bool, sources: Sources
     card = _card(run, config, seen, clips, saver.step)
     if start:
         card["start"] = start.card
-    measures, least = judge(learner.model({}), to_judge)
-    card["held_out_scenes"] = {key: round(value, 2) for key, value in measures.items()}
-    dataclasses.replace(learner.model(card), least_scores=least).save(run.out / "finder.safetensors")
+    measures = judge(learner.model({}), to_judge)
+    card["held_out_scenes"] = {key: round(value, 1) for key, value in measures.items()}
+    learner.model(card).save(run.out / "finder.safetensors")
     log.say(f"wrote {run.out / 'finder.safetensors'}")
     return True
 
@@ -160,7 +159,7 @@ class FinderLearner:
     def model(self, card: dict[str, object]) -> FinderModel:
         """The averaged network as a model."""
         weights = {key: value.detach().clone() for key, value in self._average.module.state_dict().items()}
-        return FinderModel(self.network.config, dict.fromkeys(KINDS, 0.4), weights, card)
+        return FinderModel(self.network.config, dict.fromkeys(KINDS, _LEAST_SCORE), weights, card)
 
     def state_dict(self) -> dict[str, Any]:
         """Weights, average and optimiser."""
@@ -196,35 +195,31 @@ def finder_losses(maps: Tensor, wanted: Tensor, sized: Tensor, counted: Tensor) 
     }
 
 
-def judge(model: FinderModel, scenes: Sequence[Scene]) -> tuple[dict[str, float], dict[str, float]]:
-    """Measures of a model in scenes whose boxes are known, and the least score of each kind to use.
+def judge(model: FinderModel, scenes: Sequence[Scene]) -> dict[str, float]:
+    """Measures of a model in scenes whose boxes are known.
 
-    That is where one false subject is found in a hundred scenes, but at least 0.25. ``found_KIND``:
-    percent of the subjects that are in the right place above it.
+    ``found_KIND``: percent of the subjects that are in the right place; ``false_KIND``: boxes where nobody
+    of the kind is, in a hundred scenes. These are harder than the world: pieces and other subjects abound.
     """
-    measures, least = {}, {}
+    measures = {}
     for kind in KINDS:
         finder = Finder(kind, model)
-        right, false, subjects = [], [], 0
+        found = false = subjects = 0
         for scene in scenes:
-            boxes, scores = finder(scene.image, 0.05)
-            truth = np.array(scene.boxes[kind]).reshape(-1, 3)
-            unknown = np.array(scene.ignored[kind]).reshape(-1, 3)
-            subjects += len(truth)
-            free = list(range(len(truth)))
-            for box, score in zip(boxes, scores, strict=True):
-                hits = [row for row in free if overlap(box, truth[row]) >= _RIGHT_IOU]
-                if hits:
-                    free.remove(hits[0])
-                    right.append(score)
-                elif not any(np.abs(box[:2] - each[:2]).max() < each[2] / 2 for each in (*unknown, *truth)):
-                    false.append(score)
-        allowed = int(_FALSE_PER_SCENE * len(scenes))
-        worst = sorted(false, reverse=True)
-        least[kind] = float(max(0.25, worst[allowed] + 1e-3 if len(worst) > allowed else 0))
-        measures[f"found_{kind}"] = 100 * float((np.array(right) >= least[kind]).sum()) / max(1, subjects)
-        measures[f"least_{kind}"] = least[kind]
-    return measures, least
+            boxes, _ = finder(scene.image)
+            free = [*scene.boxes[kind]]
+            subjects += len(free)
+            for box in boxes:
+                right = [row for row, each in enumerate(free) if overlap(box, each) >= _RIGHT_IOU]
+                if right:
+                    del free[right[0]]
+                    found += 1
+                else:
+                    taken = (*scene.boxes[kind], *scene.ignored[kind])
+                    false += not any(np.abs(box[:2] - each[:2]).max() < each[2] / 2 for each in taken)
+        measures[f"found_{kind}"] = 100 * found / max(1, subjects)
+        measures[f"false_{kind}"] = 100 * false / len(scenes)
+    return measures
 
 
 def _batches(scenes: Scenes, clips: Clips | None, config: FindingConfig, first: int) -> Iterator[list[Scene]]:

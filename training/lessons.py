@@ -62,7 +62,7 @@ class Lesson:
 def ask(
     teacher: Engine, pictures: StoredSet, looks: int, rng: np.random.Generator, stopping: Callable[[], bool]
 ) -> Answers | None:
-    """The teacher's answers for every picture, in ``looks`` crops and their mirror images; None when stopped."""
+    """What it finds in every picture, by ``looks`` crops and their mirror images; None when stopped."""
     points, spread = [], []
     for first in range(0, len(pictures.images), _BATCH):
         if stopping():
@@ -167,15 +167,10 @@ class Lessons:
             spread = spread[self._skeleton.mirror]
         if not clean:
             image = disturbed(image, self._patch(rng), rng)
-        points = normalise(torch.from_numpy(points), size).numpy().astype(np.float32)
+        points = normalise(torch.from_numpy(points), size).numpy()
         unit = 100 / normalised_errors(points[None] + [1, 0], points[None], self._skeleton)[0, 0]
-        return (
-            np.ascontiguousarray(image),
-            np.float32(present),
-            points,
-            spread.astype(np.float32),
-            np.float32(unit),
-        )
+        rest = (np.array(each, np.float32) for each in (present, points, spread, unit))
+        return np.ascontiguousarray(image), *rest
 
     def _picture(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A picture with its points ``(K, 2)`` and their spread ``(K,)``: each clip of a set as often."""
@@ -190,7 +185,7 @@ class Lessons:
         return crop.cut(picture, _anywhere(picture, rng)[None], self._size)[0]
 
     def _without(self, picture: np.ndarray, box: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """A crop ``(S, S, 3)`` from which nobody could tell the landmarks of the subject in ``box`` ``(4,)``."""
+        """A crop ``(S, S, 3)`` in which nobody could find the subject of ``box`` ``(4,)``."""
         size, (x, y, side, _) = self._size, box
         kind = rng.integers(6)
         if kind == 0:  # beside it
@@ -198,11 +193,13 @@ class Lessons:
             box = np.array([x + away * side * np.cos(angle), y + away * side * np.sin(angle), side, 0])
             box[2] *= rng.uniform(0.5, 1.2)
         elif kind == 1:  # a part of it
-            box = np.array([*(box[:2] + side * rng.uniform(-0.25, 0.25, 2)), side * rng.uniform(0.12, 0.35), 0])
+            box = np.array(
+                [*(box[:2] + side * rng.uniform(-0.25, 0.25, 2)), side * rng.uniform(0.12, 0.35), 0]
+            )
         elif kind == 2:  # far away
             box = np.array([*(box[:2] + side * rng.uniform(-0.5, 0.5, 2)), side * rng.uniform(2.5, 5), 0])
         elif kind == 3:  # turned away from what any finder gives
-            box = box + [0, 0, 0, rng.uniform(0.5, 1.5) * np.pi]
+            box = np.array([x, y, side, rng.uniform(0.5, 1.5) * np.pi])
         elif kind == 4:  # its pieces, in another order
             pieces = int(rng.choice([2, 4]))
             return _shuffled(crop.cut(picture, box[None], size)[0], pieces, rng)
@@ -234,12 +231,13 @@ def _shuffled(image: np.ndarray, pieces: int, rng: np.random.Generator) -> np.nd
         order = order[::-1]
     mixed = tiles.reshape(-1, step, step, 3)[order].reshape(pieces, pieces, step, step, 3)
     return cv2.resize(
-        np.ascontiguousarray(mixed.swapaxes(1, 2).reshape(step * pieces, step * pieces, 3)), image.shape[1::-1]
+        np.ascontiguousarray(mixed.swapaxes(1, 2).reshape(step * pieces, step * pieces, 3)),
+        image.shape[1::-1],
     )
 
 
 def disturbed(image: np.ndarray, patch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A copy of ``image`` ``(S, S, 3)`` uint8 as a bad camera would have taken it, some of it behind ``patch``."""
+    """``image`` ``(S, S, 3)`` uint8 as a bad camera would have taken it, perhaps partly behind ``patch``."""
     size = image.shape[0]
     image = cv2.LUT(np.ascontiguousarray(image), random_colours(rng)[None])
     if rng.random() < 0.2:
@@ -265,5 +263,5 @@ def disturbed(image: np.ndarray, patch: np.ndarray, rng: np.random.Generator) ->
         image = np.clip(image + noise, 0, 255).astype(np.uint8)
     if rng.random() < 0.2:
         _, coded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(15, 70))])
-        image = cv2.imdecode(coded, cv2.IMREAD_COLOR)
+        image = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
     return image

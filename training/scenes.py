@@ -53,8 +53,6 @@ _SMALLEST = {FACE68.name: 0.08, HUMAN.name: 0.16, CAT_HEAD.name: 0.08}  # of the
 _LARGEST = {FACE68.name: 1.0, HUMAN.name: 1.0, CAT_HEAD.name: 1.0}
 _ROLL = {FACE68.name: 14.0, HUMAN.name: 4.0, CAT_HEAD.name: 18.0}  # degrees, one standard deviation
 _STRETCH = 0.07  # of the logarithm of height over width, one standard deviation
-# Boxes that a network found before it had seen real people spare a part of their heads and feet.
-_BOXES_GROW = 1.08
 _MOST_FRAMES = 24  # of a clip; the others hardly differ
 _EMPTY = 0.15  # share of scenes without anybody
 
@@ -134,7 +132,7 @@ class Scenes:
                 if [len(each) for each in own_boxes] != [len(each.boxes) for each in sets]:
                     raise ValueError("the boxes of people are of other pictures than those in --data")
                 for each, own in zip(sets, own_boxes, strict=True):
-                    each.boxes[:] = own * [1, 1, _BOXES_GROW]
+                    each.boxes[:] = own
             self._kinds[name] = _Kind(name, sets)
 
     def __len__(self) -> int:
