@@ -53,20 +53,23 @@ def _squared_distances(start: Tensor, along: Tensor, size: int) -> Tensor:
     On the edge itself it may be negative, by rounding. Position along the edge, in units of length,
     and squared distance to its start are each a part of x plus a part of y; that and a few passes in
     place are all that happens at full size. A tensor (B, E, H, W, 2) is what made this the slowest
-    part of training.
+    part of training, and in (B, E, H, W) PyTorch's compiler sees a picture and puts edges innermost.
     """
-    offset = torch.linspace(-1, 1, size, device=start.device) - start[..., None]  # (B, E, 2, size)
-    length = along.square().sum(-1).clamp_min(_LENGTH_EPS).sqrt()[..., None, None]
-    position = _x_plus_y(offset * along[..., None] / length)
+    line = torch.linspace(-1, 1, size, device=start.device)
+    offset = line - start.flatten(0, 1)[..., None]  # (B * E, 2, size)
+    way = along.flatten(0, 1)[..., None]
+    length = way.square().sum(1, keepdim=True).clamp_min(_LENGTH_EPS).sqrt()
+    position = _x_plus_y(offset * way / length)
     distance2 = _x_plus_y(offset.square())
     on_edge = torch.minimum(position.clamp_min(0), length)
-    return distance2.sub_(position.mul_(2).sub_(on_edge).mul_(on_edge)).flatten(2)
+    distance2.sub_(position.mul_(2).sub_(on_edge).mul_(on_edge))
+    return distance2.unflatten(0, start.shape[:2]).flatten(2)
 
 
 def _x_plus_y(parts: Tensor) -> Tensor:
-    """``(B, E, 2, size)``, of each column and of each row → their sums ``(B, E, size, size)``."""
-    x, y = parts.unbind(2)
-    return x[..., None, :] + y[..., None]
+    """``(N, 2, size)``, of each column and of each row → their sums ``(N, size, size)``."""
+    x, y = parts.unbind(1)
+    return x[:, None] + y[..., None]
 
 
 def _squared_distance_to(start: Tensor, end: Tensor, nearest: Tensor, size: int) -> Tensor:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from engines.network import conv_block, picture
 from engines.render import to_pixels
@@ -23,23 +22,20 @@ from engines.skeleton import Skeleton
 class StudentConfig:
     """Sizes of a student. The defaults take 0.14 GFLOP.
 
-    ``before``, ``across`` and ``after``: residual pairs of convolutions at an eighth of the input's size, at a
-    sixteenth, where all of the picture is within reach, and at an eighth again. ``width`` is best a power
-    of two: with 24 oneDNN is ten times slower.
+    ``pairs``: of convolutions, at an eighth of the input's size. ``width`` is best a power of two: with 24
+    oneDNN is ten times slower.
     """
 
     input_size: int = 64
     width: int = 32
-    before: int = 1
-    across: int = 2
-    after: int = 2
+    pairs: int = 3
 
     def __post_init__(self) -> None:
-        """Refuse sizes that four halvings do not divide, and layers of no channel."""
-        if self.input_size % 16 or self.input_size < 32:
-            raise ValueError(f"input_size {self.input_size} is not a multiple of 16 from 32 up")
-        if self.width < 1 or min(self.before, self.across, self.after) < 0:
-            raise ValueError(f"width {self.width}, pairs {self.before, self.across, self.after}: too few")
+        """Refuse sizes that three halvings do not divide, and layers of no channel."""
+        if self.input_size % 8 or self.input_size < 32:
+            raise ValueError(f"input_size {self.input_size} is not a multiple of 8 from 32 up")
+        if self.width < 1 or self.pairs < 0:
+            raise ValueError(f"width {self.width}, pairs {self.pairs}: too few")
 
 
 class Residual(nn.Module):
@@ -56,20 +52,6 @@ class Residual(nn.Module):
         """The same shape."""
         added: Tensor = image + self.second(self.first(image))
         return added
-
-
-class Context(nn.Module):
-    """What a smaller picture of it says of a picture, added to it."""
-
-    def __init__(self, channels: int, pairs: int) -> None:
-        super().__init__()
-        self.inner = nn.Sequential(
-            conv_block(channels, channels, 3, 2), *(Residual(channels) for _ in range(pairs))
-        )
-
-    def forward(self, image: Tensor) -> Tensor:
-        """The same shape."""
-        return image + F.interpolate(self.inner(image), scale_factor=2.0, mode="nearest")
 
 
 class StudentNet(nn.Module):
@@ -93,9 +75,7 @@ class StudentNet(nn.Module):
             conv_block(3, width, 3, 2),
             conv_block(width, 2 * width, 3, 2),
             conv_block(2 * width, 4 * width, 3, 2),
-            *(Residual(4 * width) for _ in range(config.before)),
-            Context(4 * width, config.across),
-            *(Residual(4 * width) for _ in range(config.after)),
+            *(Residual(4 * width) for _ in range(config.pairs)),
             nn.Conv2d(4 * width, 4 * joints + 1, 1),
         )
         self.register_buffer("point_calibration", torch.tensor([0.0, 1.0]))

@@ -33,7 +33,7 @@ from training.stored import load_sets
 from training.train import Run, TrainingStopped
 
 CPU = torch.device("cpu")
-TINY = StudentConfig(input_size=32, width=4, read=4, deep=1)
+TINY = StudentConfig(input_size=32, width=4, pairs=1)
 MEAN_FACE = np.mean([pose(np.random.default_rng(seed)) for seed in range(20)], axis=0)
 
 
@@ -101,7 +101,7 @@ def run_in(out, data):
 def pupil():
     """A student that has learnt to find drawn cats' heads, in two seconds, and to tell them from noise."""
     torch.manual_seed(0)
-    config = StudentConfig(input_size=SIZE, width=8, read=16)
+    config = StudentConfig(input_size=SIZE, width=8, pairs=4)
     network = StudentNet(CAT_HEAD, config).train()
     optimiser = torch.optim.Adam(network.parameters(), lr=0.003)
     for step in range(150):
@@ -195,7 +195,7 @@ def test_auto_folds_the_batch_norms_of_a_student_and_the_reference_does_not(pupi
     kinds = [type(each) for each in open_engine(pupil, "auto", device="cpu")._network.modules()]
     assert nn.BatchNorm2d not in kinds
     kinds = [type(each) for each in open_engine(pupil, "eager", "fp32", "cpu")._network.modules()]
-    assert kinds.count(nn.BatchNorm2d) == 8
+    assert kinds.count(nn.BatchNorm2d) == 11
 
 
 def test_a_student_of_the_shipped_size_takes_less_than_it_may():
@@ -239,7 +239,7 @@ def test_a_file_of_an_unknown_kind_of_network_is_refused(pupil, tmp_path):
     assert "does not fit this version of kptrack" in refusal(path)
 
 
-@pytest.mark.parametrize("sizes", [{"input_size": 60}, {"input_size": 16}, {"width": 0}, {"deep": -1}])
+@pytest.mark.parametrize("sizes", [{"input_size": 60}, {"input_size": 16}, {"width": 0}, {"pairs": -1}])
 def test_a_student_of_no_size_is_refused(sizes):
     with pytest.raises(ValueError, match=r"input_size|too few"):
         StudentConfig(**sizes)
@@ -317,7 +317,7 @@ def test_disturbing_leaves_the_picture_that_it_gets_alone():
 def test_a_pupil_learns_its_lessons_and_to_doubt(data):
     sets, found, lessons = taught(data)
     config = DistillConfig("face68", 1.5, TINY, steps=80, batch=32, lr=5e-3, ema=0.9)
-    learner = Pupil(config, FACE68, lessons.batch(0, 64, clean=True).points.mean(0), CPU)
+    learner = Pupil(config, FACE68, CPU)
     exam = Lessons(sets, found, config)
     before = examine(learner.graduate, exam, CPU)
     losses = [learner.step(number, lessons.batch(number)) for number in range(1, 81)]
@@ -434,7 +434,7 @@ def test_a_subject_that_the_data_do_not_show_is_refused(data, tmp_path):
 
 
 def command(data, out, teacher, *more):
-    settings = ("network.width=4", "network.read=4", "batch=4", "looks=1", *more)
+    settings = ("network.width=4", "network.pairs=1", "batch=4", "looks=1", *more)
     return [
         *("train", "--distill", str(teacher), "--data", str(data), "--out", str(out)),
         *(part for each in settings for part in ("--set", each)),

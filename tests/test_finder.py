@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -392,6 +393,21 @@ def test_a_clip_is_labelled_by_what_is_found_again(model, tmp_path, monkeypatch)
             around = scene.image[int(y) - 4 : int(y) + 5, int(x) - 4 : int(x) + 5]
             assert around.mean() > scene.image.mean() + 20
             assert side == pytest.approx(60, rel=0.5)
+
+
+def test_of_a_clip_of_cats_only_cats_are_believed():
+    assert clips_module._believed(Path("videos/cats/a.mp4")) == {CAT_HEAD.name}
+    assert clips_module._believed(Path("videos/other/a.mp4")) == set(KINDS)
+
+
+def test_marks_that_look_like_cats_are_nobody_in_a_clip_of_people(model, monkeypatch):
+    boxes = np.array([[50.0, 50, 20, 0]], np.float32)
+    monkeypatch.setattr(Finder, "__call__", lambda self, image, least: (boxes, np.array([0.9])))
+    frames = [np.zeros((90, 160, 3), np.uint8)] * 3
+    labelled = clips_module._labelled(frames, model, {}, {HUMAN.name})
+    for each in labelled:
+        assert [len(each.boxes[kind]) for kind in (FACE68.name, HUMAN.name, CAT_HEAD.name)] == [0, 1, 0]
+        assert [len(each.doubtful[kind]) for kind in (FACE68.name, HUMAN.name, CAT_HEAD.name)] == [1, 0, 0]
 
 
 def test_who_is_seen_once_is_doubtful():

@@ -17,8 +17,9 @@ from engines import crop
 from engines.engine import Engine, open_engine
 from engines.finder import KINDS, Finder, FinderModel, overlap
 from engines.model import load_model, shipped_models
+from engines.skeleton import CAT_HEAD
 from training.collage import taken, warped
-from training.scenes import Scene
+from training.scenes import FOLDERS, Scene
 
 _EVERY = 5  # frames
 _STORED_SIDE = 480  # px: frames are kept no larger
@@ -42,12 +43,18 @@ class _Labelled:
 
 
 class Clips:
-    """Whole clips in which a finder and the shipped landmark models have found the subjects."""
+    """Whole clips in which a finder and the shipped landmark models have found the subjects.
+
+    Of clips in a folder of faces, people or cats, named as those of pictures, only that kind is believed:
+    a mark on a wall that looks like a cat does so in every frame. People may be about anywhere, cats not.
+    """
 
     def __init__(self, files: Sequence[Path], finder: FinderModel) -> None:
         """Look through all of them. Raises ``ValueError`` for one that cannot be read."""
         engines = _engines()
-        self._clips = {path.stem: _labelled(_frames(path), finder, engines) for path in files}
+        self._clips = {
+            path.stem: _labelled(_frames(path), finder, engines, _believed(path)) for path in files
+        }
 
     def describe(self) -> str:
         """How much there is and what was found in it, in a line."""
@@ -108,23 +115,34 @@ def _frames(path: Path) -> list[np.ndarray]:
     return frames
 
 
-def _labelled(frames: list[np.ndarray], finder: FinderModel, engines: dict[str, Engine]) -> list[_Labelled]:
-    found = {}
+def _believed(path: Path) -> set[str]:
+    """The kinds that may be learned from a clip in this place."""
+    return {kind for kind, folder in FOLDERS.items() if folder == path.parent.name} or set(KINDS)
+
+
+def _labelled(
+    frames: list[np.ndarray], finder: FinderModel, engines: dict[str, Engine], believed: set[str]
+) -> list[_Labelled]:
+    sure: dict[str, list[np.ndarray]] = {}
+    doubtful: dict[str, list[np.ndarray]] = {}
     for kind in KINDS:
         look = Finder(kind, finder)
         candidates = [look(image, _WORTH_A_LOOK) for image in frames]
         if kind in engines:
-            found[kind] = [
-                _looked_at(image, *candidate, engines[kind])
-                for image, candidate in zip(frames, candidates, strict=True)
-            ]
+            pairs = zip(frames, candidates, strict=True)
+            found = [_looked_at(image, *candidate, engines[kind]) for image, candidate in pairs]
         else:
-            found[kind] = _steady(candidates)
+            found = _steady(candidates)
+        if kind not in believed:
+            nobody = np.empty((0, 3))
+            cats = kind == CAT_HEAD.name
+            found = [(nobody, nobody if cats else np.concatenate(pair)) for pair in found]
+        sure[kind], doubtful[kind] = (list(column) for column in zip(*found, strict=True))
     return [
         _Labelled(
             image,
-            {kind: found[kind][number][0] for kind in KINDS},
-            {kind: found[kind][number][1] for kind in KINDS},
+            {kind: sure[kind][number] for kind in KINDS},
+            {kind: doubtful[kind][number] for kind in KINDS},
         )
         for number, image in enumerate(frames)
     ]

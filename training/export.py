@@ -135,6 +135,7 @@ def export_decoder(path: Path, decoder: Decoder, config: TrainConfig, model: Mod
 
 
 def hardware() -> str:
+    """What a run is made on, for its card."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{os.cpu_count()} cores of a processor ({platform.machine()})"
