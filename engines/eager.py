@@ -76,12 +76,12 @@ def choose_precision(precision: str, device: torch.device) -> tuple[str, str]:
         return precision, "as asked"
     if device.type == "cuda":
         return "fp16", "a GPU"
-    if _has_bf16():
+    if has_bf16():
         return "bf16", "the processor has bf16"
     return "fp32", "the processor has no bf16"
 
 
-def _has_bf16() -> bool:
+def has_bf16() -> bool:
     """Whether the processor itself multiplies in bf16.
 
     PyTorch's own check says yes to every AVX-512 processor; one without AVX512-BF16 imitates it at

@@ -100,7 +100,7 @@ def steps(data: Path, way: str, together: Processes) -> dict:
             batch = pictures.batch(number + 1)
             batch = dataclasses.replace(batch, trusted=(batch.boxes[:, 0] > 47).float())
             real = shares.share(prior.sample(STEPS.batch, np.random.default_rng(number + 1)))
-            losses = learner.step(number, batch, real) if number > 0 else learner.warm_step(batch)
+            losses = learner.step(number, batch, real) if number > 0 else learner.warm_step(number, batch)
             found["losses"].append({name: together.mean(each).item() for name, each in losses.items()})
             if number == 1:
                 found["gradients"] = {

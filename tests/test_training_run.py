@@ -18,8 +18,9 @@ from engines.decoder import decoder_beside, load_decoder
 from engines.engine import Engine
 from training import checkpoint
 from training.__main__ import main
-from training.learner import ImagePool, Learner, learning_rate_factor
+from training.learner import Learner, learning_rate_factor
 from training.perceptual import PerceptualLoss
+from training.pool import ImagePool
 from training.train import Run, TrainingStopped, train
 
 CPU = torch.device("cpu")
@@ -108,6 +109,35 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, whole, tmp_p
 def test_a_finished_run_can_be_resumed_without_harm(data, whole):
     assert train(Run(data, whole, None, "kptrack train face-lite"), tiny_config(), True, CPU)
     assert checkpoint.load(whole / "checkpoint.pt", tiny_config(), CPU)["step"] == 6
+
+
+def test_a_run_can_begin_with_a_model_and_its_decoder(data, whole, tmp_path):
+    start = whole / "model.safetensors"
+    run = Run(data, tmp_path, None, "kptrack train face-lite --start model.safetensors", str(start))
+    assert train(run, tiny_config("lr=1e-9"), False, CPU, stop_at=1)
+    assert not (tmp_path / "regressor.pt").exists()  # η has learned to read already
+    assert "warm_start" not in (tmp_path / "log.jsonl").read_text()  # and Φ where eyes are
+    before, after = load_model(start), load_model(tmp_path / "model.safetensors")
+    assert after.card["start"] == {"name": "model", "digest": before.digest, "step": 6}
+    pairs = [(before.weights, after.weights)]
+    pairs += [
+        tuple(load_decoder(decoder_beside(path / "model.safetensors")).weights for path in (whole, tmp_path))
+    ]
+    for old, new in pairs:
+        for name, value in old.items():
+            if name.endswith(("weight", "bias")):
+                assert torch.allclose(value.float(), new[name].float(), atol=1e-4), name
+
+
+def test_a_run_does_not_begin_with_a_model_of_another_kind(data, whole, tmp_path):
+    run = Run(data, tmp_path / "out", None, "", "cat")
+    with pytest.raises(ValueError, match="--start cat is a model of cat_head with .* choose its preset"):
+        train(run, tiny_config(), False, CPU)
+    alone = tmp_path / "alone.safetensors"
+    alone.write_bytes((whole / "model.safetensors").read_bytes())
+    with pytest.raises(ValueError, match="model alone has no decoder"):
+        train(Run(data, tmp_path / "out", None, "", str(alone)), tiny_config(), False, CPU)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_run_is_not_overwritten_unasked(data, whole):

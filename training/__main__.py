@@ -76,7 +76,11 @@ def _parser() -> argparse.ArgumentParser:
         help="weights of SqueezeNet 1.1 or VGG-19 [default: torchvision's cached ones]",
     )
     train.add_argument("--boxes", type=Path, help="finder: boxes.pt of a run of people, where they are")
-    train.add_argument("--start", type=Path, metavar="FINDER", help="finder: the one to go on from")
+    train.add_argument(
+        "--start",
+        metavar="MODEL",
+        help="begin with this model (shipped, or a file) and its decoder; finder: with this finder",
+    )
     train.add_argument(
         "--clips", type=Path, nargs="+", default=[], help="finder: whole clips, in which --start finds them"
     )
@@ -122,10 +126,11 @@ def _train(options: argparse.Namespace, given: list[str]) -> int:
         return _distill(options, given)
     if options.preset == _FINDER:
         return _find(options, given)
-    if options.boxes or options.start or options.clips:
-        raise ValueError("--boxes, --start and --clips go with finder")
+    if options.boxes or options.clips:
+        raise ValueError("--boxes and --clips go with finder")
     config = with_settings(PRESETS[options.preset], options.set)
-    run = Run(options.data, options.out, options.perceptual, f"kptrack {shlex.join(_portable(given))}")
+    command = f"kptrack {shlex.join(_portable(given))}"
+    run = Run(options.data, options.out, options.perceptual, command, options.start)
     try:
         with open_processes(options.device) as (processes, device):
             finished = train(run, config, options.resume, device, options.stop_at, processes)
@@ -144,6 +149,8 @@ def _distill(options: argparse.Namespace, given: list[str]) -> int:
         raise ValueError("--distill runs in one process: start it without torchrun")
     if options.perceptual:
         raise ValueError("--perceptual goes with a preset: a student needs none")
+    if options.start:
+        raise ValueError("--start goes with a preset: a student begins with its teacher's answers alone")
     teacher = load_model(options.distill)
     config = with_settings(config_for(teacher), options.set)
     run = Run(options.data, options.out, None, f"kptrack {shlex.join(_portable(given))}")
@@ -159,7 +166,7 @@ def _find(options: argparse.Namespace, given: list[str]) -> int:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("finder is trained in one process: start it without torchrun")
     run = Run(options.data, options.out, None, f"kptrack {shlex.join(_portable(given))}")
-    sources = Sources(options.boxes, options.start, tuple(options.clips))
+    sources = Sources(options.boxes, options.start and Path(options.start), tuple(options.clips))
     config = with_settings(FindingConfig(), options.set)
     return _FINE if train_finder(run, config, options.resume, sources) else _INTERRUPTED
 

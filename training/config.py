@@ -57,6 +57,7 @@ class TrainConfig:
     # start, and from then on beside the pictures with this weight.
     puppets: int = 0
     puppet: float = 30.0
+    puppet_points: float = 0.2  # distance of the points that η reads, beside the drawing's squared difference
 
     jitter: Jitter = field(default_factory=Jitter)
     # The estimated box of a crop is itself off by about this much: the prior must stray as far.

@@ -21,7 +21,7 @@ from training.stored import StoredSet
 LICENCE = "research use only: trained on pictures of people without a licence for more; see weights/NOTICE.md"
 
 # What a model's card says of the run is true of the decoder too; its scores and accuracy are not.
-_SHARED = ("method", "data", "command", "step", "recipe", "hardware", "licence", "deviation")
+_SHARED = ("method", "data", "command", "step", "recipe", "hardware", "licence", "deviation", "start")
 
 
 def export_model(
@@ -33,10 +33,11 @@ def export_model(
     command: str,
     sets: list[StoredSet],
     step: int,
+    start: Model | None = None,
 ) -> None:
     """Write Φ and η, learned from ``sets``, with a card; scores are calibrated with ``data/labels``.
 
-    Without any there, with what the model itself finds in ``sets``.
+    Without any there, with what the model itself finds in ``sets``. ``start``: what the run began with.
     """
     skeleton = SKELETONS[config.skeleton]
     network = LandmarkNet(skeleton, config.network)
@@ -53,6 +54,8 @@ def export_model(
         "hardware": hardware(),
         "licence": LICENCE,
     }
+    if start:
+        card["start"] = {"name": start.name, "digest": start.digest, "step": start.card.get("step")}
     if config.puppets:
         card["deviation"] = (
             "Φ learned first, and beside the pictures, from drawn puppets in poses of the prior"

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from engines.decoder import DecoderModel
+from engines.model import Model
 from engines.network import PoseRegressor, SkeletonDrawer, initialise, move
 from engines.render import render
 from engines.skeleton import Skeleton
@@ -20,6 +22,7 @@ from training.config import TrainConfig
 from training.images import Batch, as_input
 from training.networks import Decoder, Discriminator
 from training.perceptual import PerceptualLoss
+from training.pool import ImagePool
 from training.processes import ALONE, Processes
 from training.regressor import autocast, descend, points_of
 
@@ -108,8 +111,16 @@ class Learner:
         self.perceptual.running.copy_(state["perceptual_running"])
         self.mean_shape.mean = state["mean_shape"]
 
-    def warm_step(self, batch: Batch) -> dict[str, Tensor]:
-        """Φ alone: draw the pose of every puppet or, without any, the mean pose on every picture.
+    def begin_with(self, model: Model, decoder: DecoderModel) -> None:
+        """Take over the weights of an exported model and of its decoder; D starts anew."""
+        network: Any = model.network()
+        self.drawer.load_state_dict(network.drawer.state_dict())
+        self.regressor.load_state_dict(network.regressor.state_dict())
+        self.decoder.load_state_dict(decoder.network().state_dict())
+
+    def warm_step(self, number: int, batch: Batch) -> dict[str, Tensor]:
+        """Step ``number``, of those up to 0. Φ alone: draw the pose of every puppet, so that η reads it
+        there, or, without any, the mean pose on every picture.
 
         That lies on the picture's estimated box, as its crop sees it.
         """
@@ -121,13 +132,18 @@ class Learner:
             on_picture = self.mean_pose * batch.boxes[:, None, 2:] + batch.boxes[:, None, :2]
             poses = apply_maps(on_picture, torch.linalg.inv(batch.maps))
             images = batch.image
-        with autocast(self.device):
+        with autocast(self.device), _frozen(self.regressor):
             drawn = self.drawer(as_input(images))[: len(poses)]
+            read = points_of(self.regressor.logits(drawn)) if len(batch.puppets) else poses
         clean = render(poses, self.edges, drawn.shape[-1])
         loss = losses.drawing(drawn, clean)
-        descend(self.warm_start, loss, self.processes, self.drawer)
+        distance = losses.distance(read, poses)
+        for group in self.warm_start.param_groups:
+            group["lr"] = self.config.warm_start_lr * learning_rate_factor(number, self.config)
+        descend(self.warm_start, loss + self.config.puppet_points * distance, self.processes, self.drawer)
         measured = {"warm_start": loss.detach()}
         if len(batch.puppets):
+            measured["puppet_points"] = distance.detach()
             # η must read these drawings too, blurred where Φ hesitates, and not forget the clean ones.
             with autocast(self.device):
                 read = points_of(self.regressor.logits(torch.cat([clean, drawn.detach().float()])))
@@ -160,8 +176,9 @@ class Learner:
         # Φ and Ψ.
         with autocast(self.device), _frozen(self.discriminator, self.regressor):
             drawn = self.drawer(torch.cat([target, as_input(batch.view), as_input(batch.puppets)]))
+            points = points_of(self.regressor.logits(drawn))
+            points, view_points, puppet_points = points.tensor_split([len(target), 2 * len(target)])
             drawn, drawn_puppets = drawn.tensor_split([2 * len(target)])
-            points, view_points = points_of(self.regressor.logits(drawn)).chunk(2)
             answers = self.discriminator(self._augmented(drawn, generator))
             clean = render(points, self.edges, target.shape[-1])
             redrawn = self.decoder(clean, appearance)
@@ -171,6 +188,7 @@ class Learner:
             points, batch.maps, view_points, batch.view_maps, batch.mirrored, self.mirror
         )
         puppet = losses.drawing(drawn_puppets, render(batch.puppet_poses, self.edges, target.shape[-1]))
+        puppet = puppet + config.puppet_points * losses.distance(puppet_points, batch.puppet_poses)
         placed = losses.in_boxes(points, batch.maps, batch.boxes, self.mirror)
         mean_shape = self.mean_shape(placed, batch.trusted)
         ramp = min(1.0, max(0.0, number / max(1, config.equivariance_from) - 1))
@@ -224,37 +242,6 @@ class Learner:
         return warp_like_jitter(drawn, self.config.d_augment, generator, -1, self.processes)
 
 
-class ImagePool:
-    """Earlier fakes, so that D does not forget them: half of what goes in comes out as an older one."""
-
-    def __init__(self, capacity: int, shape: tuple[int, int, int], device: torch.device) -> None:
-        self._images = torch.zeros(capacity, *shape, device=device)
-        self._filled = 0
-
-    def swap(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """``images`` ``(B, L, S, S)``, some of them exchanged for stored ones."""
-        images = images.clone()
-        for index in range(len(images)):
-            if self._filled < len(self._images):
-                self._images[self._filled] = images[index]
-                self._filled += 1
-            elif torch.rand((), generator=generator) < 0.5:
-                slot = torch.randint(len(self._images), (), generator=generator)
-                stored = self._images[slot].clone()
-                self._images[slot] = images[index]
-                images[index] = stored
-        return images
-
-    def state_dict(self) -> dict[str, Any]:
-        """The stored images."""
-        return {"images": self._images, "filled": self._filled}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse."""
-        self._images.copy_(state["images"])
-        self._filled = state["filled"]
-
-
 def growing_average(decay: float) -> Callable[[Any, Any, Any], None]:
     """Exponential average whose memory grows with the run: the random start is soon forgotten."""
 
@@ -266,8 +253,12 @@ def growing_average(decay: float) -> Callable[[Any, Any, Any], None]:
 
 
 def learning_rate_factor(number: int, config: TrainConfig) -> float:
-    """1 for the first ``lr_decay_from`` of the steps, then a cosine down to a fiftieth."""
-    done = (number / config.steps - config.lr_decay_from) / (1 - config.lr_decay_from)
+    """1 for the first ``lr_decay_from`` of the steps, then a cosine down to a fiftieth.
+
+    The warm start, whose steps are numbered up to 0, has such a fall of its own.
+    """
+    share = number / config.steps if number > 0 else 1 + number / config.warm_start_steps
+    done = (share - config.lr_decay_from) / (1 - config.lr_decay_from)
     return 0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, done))))
 
 

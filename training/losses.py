@@ -21,6 +21,11 @@ def drawing(drawn: Tensor, wanted: Tensor) -> Tensor:
     return (drawn.float() - wanted).square().sum() / max(1, wanted.numel())
 
 
+def distance(points: Tensor, wanted: Tensor) -> Tensor:
+    """Mean distance of points ``(B, K, 2)`` from where they are wanted; 0 of none."""
+    return (points - wanted).norm(dim=-1).sum() / max(1, wanted[..., 0].numel())
+
+
 def equivariance(
     points: Tensor, maps: Tensor, other_points: Tensor, other_maps: Tensor, flip: Tensor, mirror: Tensor
 ) -> Tensor:
@@ -31,7 +36,7 @@ def equivariance(
     """
     renamed = torch.where(flip[:, None, None], other_points[:, mirror], other_points)
     moved = apply_maps(renamed, torch.linalg.inv(maps) @ other_maps)
-    return (points - moved).norm(dim=-1).mean()
+    return distance(points, moved)
 
 
 def in_boxes(points: Tensor, maps: Tensor, boxes: Tensor, mirror: Tensor) -> Tensor:

@@ -39,15 +39,17 @@ class _Posture:
 
 # Motion capture stands and walks; people in clips exercise. The first must be the one that stays as it was.
 _POSTURES = (
-    _Posture(0.68),
+    _Posture(0.61),
     _Posture(0.06, lean=(15, 60)),
-    _Posture(0.06, fold=(60, 110), arms=(-15, 15), lean=(10, 50)),  # hands and feet on the floor
+    _Posture(0.07, fold=(60, 110), arms=(-15, 15), lean=(10, 50)),  # hands and feet on the floor
     _Posture(0.03, lean=(60, 100)),  # on the front
     _Posture(0.04, arms=(70, 110), lean=(60, 95)),  # planks
     _Posture(0.02, fold=(-60, -15), arms=(90, 150), lean=(75, 100)),  # the chest up from there
     _Posture(0.03, lean=(-100, -60)),  # on the back
     _Posture(0.03, fold=(70, 150), lean=(-100, -80)),  # sitting on the floor
     _Posture(0.02, knees=(80, 150)),
+    _Posture(0.03, fold=(70, 110), knees=(70, 110), arms=(70, 110), lean=(-15, 15)),  # on all fours
+    _Posture(0.03, fold=(50, 120), knees=(90, 140), lean=(-85, -40)),  # squatting, on a chair
     _Posture(0.03, fold=(130, 170), knees=(120, 165), arms=(-20, 20), lean=(-80, -40)),  # folded up, kneeling
 )
 _DISTANCE = (2.5, 7.0)  # of the camera, in heights of the person

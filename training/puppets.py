@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from engines.skeleton import HUMAN, Skeleton
+from training import backdrops
 from training.augment import crop_maps, jittered_boxes, random_colours
 from training.config import Jitter
 from training.processes import ALONE, Processes
@@ -67,9 +68,12 @@ class Puppets:
         normalised = pose[:, :2] @ to_crop[:2, :2].T + to_crop[:2, 2]
         pixels = (normalised + 1) * ((size - 1) / 2) * _FINER + (_FINER - 1) / 2
         depth = pose[:, 2:] * (fine / box[0, 2])
-        canvas = _background(fine, scenes, rng)
-        _Figure(canvas, np.hstack([pixels, depth]), self._index, rng).draw()
-        canvas = _lit(canvas, rng)
+        canvas = backdrops.background(fine, scenes, rng)
+        figure, mask = _Figure(fine, np.hstack([pixels, depth]), self._index, rng).draw()
+        if scenes and rng.random() < 0.4:
+            figure = backdrops.patterned(figure, scenes[rng.integers(len(scenes))], rng)
+        canvas = backdrops.together(canvas, figure, mask, rng)
+        canvas = backdrops.lit(canvas, rng)
         if rng.random() < 0.7:
             canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 2.2))
         image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
@@ -81,12 +85,13 @@ class Puppets:
 
 
 class _Figure:
-    """One person on a canvas (H, W, 3) uint8, which it changes; ``joints`` ``(K, 3)`` in its pixels."""
+    """One person in a picture of ``size`` pixels; ``joints`` ``(K, 3)`` in these."""
 
     def __init__(
-        self, canvas: np.ndarray, joints: np.ndarray, index: dict[str, int], rng: np.random.Generator
+        self, size: int, joints: np.ndarray, index: dict[str, int], rng: np.random.Generator
     ) -> None:
-        self._canvas, self._rng = canvas, rng
+        self._canvas, self._mask = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
+        self._rng = rng
         self._at = {name: joints[number] for name, number in index.items()}
         bones = (("head_top", "neck"), ("neck", "pelvis"), ("l_hip", "l_knee"), ("l_knee", "l_ankle"))
         self._height = sum(float(np.linalg.norm(self._at[a] - self._at[b])) for a, b in bones)
@@ -98,11 +103,11 @@ class _Figure:
         light = rng.uniform(-1, 1, 2)
         self._light = light / max(float(np.linalg.norm(light)), 1e-6)
 
-    def draw(self) -> None:
-        """Paint the person, the farther parts first."""
+    def draw(self) -> tuple[np.ndarray, np.ndarray]:
+        """The person, the farther parts first, ``(S, S, 3)``, and where it is, ``(S, S)`` to 255."""
         rng, at = self._rng, self._at
         skin = np.clip(_SKINS[rng.integers(len(_SKINS))] * np.exp(0.1 * rng.standard_normal(3)), 0, 255)
-        shirt, trousers, shoes = rng.uniform(0, 255, (3, 3)) * rng.choice((0.3, 1.0), (3, 1))
+        shirt, trousers, shoes = (backdrops.any_colour(rng) * rng.choice((0.3, 1.0)) for _ in range(3))
         hair = (
             rng.uniform(0, 1) ** 2 * np.array([190.0, 150.0, 110.0]) * np.exp(0.15 * rng.standard_normal(3))
         )
@@ -139,6 +144,7 @@ class _Figure:
         self._trunk(shirt, trousers, loose * build)
         self._head(skin, hair)
         self._paint()
+        return self._canvas, self._mask
 
     def _trunk(self, shirt: np.ndarray, trousers: np.ndarray, factor: float) -> None:
         at = self._at
@@ -200,61 +206,17 @@ class _Figure:
         for _, outline, colour in sorted(self._parts, key=lambda part: part[0]):
             shade = 1 + 0.08 * self._rng.standard_normal()
             centre = outline.mean(axis=0)
-            for inward, bright in ((1.0, 1 - shading), (0.72, 1.0)):
-                offset = self._light * (1 - inward) * np.abs(outline - centre).mean()
-                corners = (centre + (outline - centre) * inward + offset) * 16
+            spread = outline - centre
+            lit = self._light * 0.28 * np.abs(spread).mean()
+            whole = (outline * 16).round().astype(np.int32)
+            inner = ((centre + spread * 0.72 + lit) * 16).round().astype(np.int32)
+            cv2.fillConvexPoly(self._mask, whole, 255, cv2.LINE_AA, 4)
+            for shape, bright in ((whole, 1 - shading), (inner, 1.0)):
                 tone = np.clip(colour * shade * bright, 0, 255).tolist()
-                cv2.fillConvexPoly(self._canvas, corners.round().astype(np.int32), tone, cv2.LINE_AA, 4)
+                cv2.fillConvexPoly(self._canvas, shape, tone, cv2.LINE_AA, 4)
             if stripes:
                 low, high = outline.min(axis=0), outline.max(axis=0)
                 tone = np.clip(colour * 0.6 + 60, 0, 255).tolist()
                 for share in (0.3, 0.6):
                     row = (low + (high - low) * share).round().astype(int)
                     cv2.line(self._canvas, row.tolist(), (int(centre[0]), int(row[1])), tone, 1, cv2.LINE_AA)
-
-
-def _background(size: int, scenes: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """A piece of a picture or a plain wall and floor, with a few shapes in it."""
-    kind = rng.random() if scenes else 1.0
-    scene = scenes[rng.integers(len(scenes))] if scenes else None
-    if scene is not None and kind < 0.3:  # an edge, where the person is not, stretched
-        quarter = scene.shape[1] // 4
-        strip = scene[:, :quarter] if rng.random() < 0.5 else scene[:, -quarter:]
-        strip = strip[:, ::-1] if rng.random() < 0.5 else strip
-        canvas = cv2.resize(np.hstack([strip, strip[:, ::-1]]) if rng.random() < 0.5 else strip, (size, size))
-        canvas = np.ascontiguousarray(canvas)
-    elif scene is not None and kind < 0.7:  # a part of it upside down: whoever is there is nobody's pose
-        side = int(min(scene.shape[:2]) * rng.uniform(0.35, 1.0))
-        y, x = (int(rng.integers(0, length - side + 1)) for length in scene.shape[:2])
-        canvas = cv2.resize(scene[y : y + side, x : x + side][::-1], (size, size))
-        if rng.random() < 0.5:
-            canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.5, 3))
-    else:
-        ends = rng.uniform(0, 255, (2, 1, 3)) * [[[1]], [[rng.uniform(0.6, 1.2)]]]
-        line = np.linspace(0, 1, size)[:, None]
-        wall = ends[0] * (1 - line) + (ends[0] * 0.6 + ends[1] * 0.4) * line
-        floor = int(size * rng.uniform(0.7, 1.0))
-        wall[floor:] = ends[1]
-        canvas = np.repeat(np.clip(wall, 0, 255)[:, None], size, axis=1).astype(np.uint8)
-    for _ in range(rng.integers(0, 6)):
-        colour = rng.uniform(0, 255, 3).tolist()
-        x, y, w, h = (rng.uniform(0, 1, 4) * size * [1, 1, 0.5, 0.5]).astype(int).tolist()
-        if rng.random() < 0.5:
-            cv2.rectangle(canvas, (x, y), (x + w, y + h), colour, -1)
-        else:
-            cv2.line(
-                canvas,
-                (x, y),
-                (x + 2 * w - size // 2, y + 2 * h - size // 2),
-                colour,
-                int(rng.integers(1, 6)),
-            )
-    return canvas
-
-
-def _lit(canvas: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Brighter here and darker there, by up to a third or so: light, folds and shadows."""
-    side, strength = int(rng.integers(2, 12)), rng.uniform(0, 0.25)
-    coarse = np.exp(strength * rng.standard_normal((side, side))).astype(np.float32)
-    light = np.asarray(cv2.resize(coarse, canvas.shape[1::-1], interpolation=cv2.INTER_CUBIC))
-    return np.asarray(np.clip(canvas * light[..., None], 0, 255), np.uint8)

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.model import DECODER, load_model
+from engines.decoder import DecoderModel, decoder_beside, load_decoder
+from engines.model import DECODER, Model, load_model
 from engines.skeleton import SKELETONS
 from training import checkpoint
 from training.config import TrainConfig
@@ -46,12 +47,16 @@ class TrainingStopped(RuntimeError):
 
 @dataclass(frozen=True)
 class Run:
-    """Where a run reads and writes. ``command`` is what a person types to repeat it, for the card."""
+    """Where a run reads and writes. ``command`` is what a person types to repeat it, for the card.
+
+    ``start``: name of a shipped model, or a model file, whose weights it begins with.
+    """
 
     data: Path
     out: Path
     perceptual: Path | None
     command: str
+    start: str | None = None
 
 
 def train(
@@ -81,6 +86,7 @@ def train(
         unseen = Pictures(run.data / "train", config, held_out=True)
         torch.manual_seed(config.seed)  # a perceptual network without weights is the same in every process
         perceptual = open_perceptual(run.perceptual)
+        start = _open_start(run.start, config) if run.start else None
         found = [path for name in ("checkpoint.pt", "regressor.pt") if (path := run.out / name).exists()]
         if found and not resume:
             raise ValueError(f"{found[0]} is there: --resume goes on with it, or choose another --out")
@@ -95,16 +101,22 @@ def train(
     last = min(stop_at or config.steps, config.steps)
 
     with interruptible(processes) as stopping:
-        regressor = pretrain(run.out / "regressor.pt", prior, config, device, log.write, stopping, processes)
-        if regressor is None:
-            log.say("interrupted; --resume goes on from there")
-            return False
-        learner.regressor.load_state_dict(regressor.state_dict())
         first = -config.warm_start_steps
         if stored := checkpoint.resume(run.out / "checkpoint.pt", config, device, processes):
             learner.load_state_dict(stored["learner"])
             first = stored["step"]
             log.say(f"resumed at step {first}")
+        elif start:
+            learner.begin_with(*start)
+            # It knows better than the mean pose already; puppets go on teaching it.
+            first = first if puppets else 0
+        else:
+            path = run.out / "regressor.pt"
+            regressor = pretrain(path, prior, config, device, log.write, stopping, processes)
+            if regressor is None:
+                log.say("interrupted; --resume goes on from there")
+                return False
+            learner.regressor.load_state_dict(regressor.state_dict())
         saver = Saver(run.out / "checkpoint.pt", config, learner, log, first)
         for end in (0, last):  # of the warm start, and of the run
             if stopping():
@@ -125,7 +137,7 @@ def train(
                     break
                 batch = batch.to(device)
                 if number <= 0:
-                    losses = learner.warm_step(batch)
+                    losses = learner.warm_step(number, batch)
                 else:
                     rng = np.random.default_rng([config.seed, number])
                     poses = processes.share(prior.sample(config.batch, rng))
@@ -147,10 +159,29 @@ def train(
     model = run.out / "model.safetensors"
     with processes.agreed():
         if processes.first:
-            export_model(model, drawer, regressor, config, run.data, run.command, pictures.sets, saver.step)
+            export_model(
+                model,
+                drawer,
+                regressor,
+                config,
+                run.data,
+                run.command,
+                pictures.sets,
+                saver.step,
+                start and start[0],
+            )
             export_decoder(run.out / DECODER, decoder, config, load_model(model))
     log.say(f"wrote {model}")
     return True
+
+
+def _open_start(name: str, config: TrainConfig) -> tuple[Model, DecoderModel]:
+    model = load_model(name)
+    given = f"{model.skeleton.name} with {model.config} and crops of {model.crop_scale:g}"
+    wanted = f"{config.skeleton} with {config.network} and crops of {config.crop_scale:g}"
+    if given != wanted:
+        raise ValueError(f"--start {name} is a model of {given}, this run trains {wanted}: choose its preset")
+    return model, load_decoder(decoder_beside(name))
 
 
 def _check_shares(config: TrainConfig, processes: Processes) -> None:
