@@ -361,7 +361,7 @@ def test_a_run_says_what_it_lacks(data, tmp_path, capfd):
     assert main([*run, "--boxes", str(tmp_path / "boxes.pt")]) == 2
     assert "holds no boxes" in capfd.readouterr().err
     face = ["train", "face", "--data", str(data), "--out", str(tmp_path / "out")]
-    assert main([*face, "--start", "some.safetensors"]) == 2
+    assert main([*face, "--clips", "some.mp4"]) == 2
     assert "go with finder" in capfd.readouterr().err
 
 
