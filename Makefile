@@ -1,5 +1,5 @@
 # Set-up, demonstration and tests. From a bare Debian with Python 3.11+ and make, type one of
-#     make demo       install into .venv, then make and track a clip
+#     make demo       install into .venv, then make and track two clips
 #     make test       install into .venv, then run every test that is not slow
 # PIP_ARGS reaches pip; README.md says what it is good for. Repeating a target installs nothing again.
 

@@ -50,9 +50,22 @@ def test_the_demo_needs_no_file_and_can_be_repeated(capfd, tmp_path, monkeypatch
     for _ in range(2):
         ended = command(capfd, "demo", "--model", model)
         assert ended.code == Exit.FINE
-    assert ended.out.split() == ["kptrack-demo/demo.kptrack.mp4", "kptrack-demo/demo.kptrack.parquet"]
-    assert len(pictures(tmp_path / "kptrack-demo/demo.kptrack.mp4")) == 5
-    assert pq.read_table(tmp_path / "kptrack-demo/demo.kptrack.parquet").num_rows > 0
+    assert ended.out.split() == ["kptrack-demo/portrait.kptrack.mp4", "kptrack-demo/portrait.kptrack.parquet"]
+    assert len(pictures(tmp_path / "kptrack-demo/portrait.kptrack.mp4")) == 5
+    assert pq.read_table(tmp_path / "kptrack-demo/portrait.kptrack.parquet").num_rows > 0
+
+
+def test_the_demo_shows_a_face_and_a_cat(capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr("ui.demo.DemoSource.frames", 6)
+    ended = command(capfd, "demo", "-o", tmp_path)
+    assert ended.code == Exit.FINE
+    assert [line.rsplit("/", 1)[1] for line in ended.out.split()] == [
+        *("portrait.kptrack.mp4", "portrait.kptrack.parquet"),
+        *("cat.kptrack.mp4", "cat.kptrack.parquet"),
+    ]
+    for name, joints in (("portrait", 68), ("cat", 9)):
+        rows = pq.read_table(tmp_path / f"{name}.kptrack.parquet").num_rows
+        assert rows == 6 * joints, name  # one subject in every frame
 
 
 def test_without_the_portrait_it_says_what_to_install(capfd, tmp_path, monkeypatch):

@@ -1,21 +1,24 @@
-"""``kptrack demo``: a moving clip with sound, made from a public-domain portrait."""
+"""``kptrack demo``: moving clips with sound, made from a portrait and a cat in the public domain."""
 
 from __future__ import annotations
 
 import math
 import wave
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from engines import load_model
+from engines.skeleton import CAT_HEAD
 from tracker import Frame, Overlay, Result, Source, VideoSettings, open_sink
 from tracker.values import NOBODY
 from ui.failures import Exit
 from ui.jobs import plan
-from ui.portrait import portrait
+from ui.portrait import cat, portrait
 from ui.process import Request, Runner
 from ui.progress import open_progress
 
@@ -27,24 +30,53 @@ _SOUND_RATE = 44_100
 _MELODY = (0, 3, 7, 12, 10, 7, 3, 7, 5, 8, 12, 0)
 
 
-def run_demo(output: Path, model: str, progress: str) -> Exit:
-    """The whole command: the clip and its results in ``output``; prints where they are."""
+@dataclass(frozen=True)
+class Scene:
+    """What a clip shows: a picture whose point ``middle`` (x, y) stays near the middle of the frame.
+
+    It comes as close as ``scale`` (frame pixels a picture pixel), give or take ``closer``.
+    """
+
+    name: str
+    picture: Callable[[], np.ndarray]
+    middle: tuple[float, float]
+    scale: float
+    closer: float
+
+
+PORTRAIT = Scene("portrait", portrait, (224.0, 150.0), 2.1, 0.4)
+CAT = Scene("cat", cat, (255.0, 130.0), 1.5, 0.2)
+
+
+def run_demo(output: Path, model: str | None, progress: str) -> Exit:
+    """The whole command: clips and their results in ``output``; prints where they are.
+
+    Without ``model`` a face and a cat, each with its own.
+    """
     shown = open_progress(progress)
-    runner = Runner(Request(model=model), shown)
-    clip = output / "demo.mp4"
-    shown.say(f"making {clip} …")
-    write_clip(clip)
-    jobs = plan([str(clip)], output)
-    code = runner.run(jobs)
-    if progress != "json":
-        for path in jobs[0].outputs:
-            if path.exists():
-                print(path)
-    return code
+    shows = [(_scene_of(model), model)] if model else [(PORTRAIT, "face"), (CAT, "cat")]
+    for scene, name in shows:
+        clip = output / f"{scene.name}.mp4"
+        runner = Runner(Request(model=name), shown)
+        shown.say(f"making {clip} …")
+        write_clip(clip, scene)
+        jobs = plan([str(clip)], output)
+        code = runner.run(jobs)
+        if progress != "json":
+            for path in jobs[0].outputs:
+                if path.exists():
+                    print(path)
+        if code != Exit.FINE:
+            return code
+    return Exit.FINE
+
+
+def _scene_of(model: str) -> Scene:
+    return CAT if load_model(model).skeleton == CAT_HEAD else PORTRAIT
 
 
 class DemoSource(Source):
-    """The portrait as a picture that floats, turns and comes closer before its own blurred background."""
+    """A picture that floats, turns and comes closer before its own blurred background."""
 
     name = "demo"
     width, height = _SIZE
@@ -52,11 +84,11 @@ class DemoSource(Source):
     time_base = Fraction(1, _FPS)
     frames = _FPS * _SECONDS
 
-    def __init__(self, sound: Path) -> None:
+    def __init__(self, scene: Scene, sound: Path) -> None:
         """``sound`` is the file that the clip's sound comes from."""
         self.address = f"file:{sound}"
-        self._portrait = portrait()
-        wide = cv2.resize(self._portrait, (_SIZE[0], _SIZE[0]), interpolation=cv2.INTER_CUBIC)
+        self._scene, self._shown = scene, scene.picture()
+        wide = cv2.resize(self._shown, (_SIZE[0], _SIZE[0]), interpolation=cv2.INTER_CUBIC)
         top = (_SIZE[0] - _SIZE[1]) // 2
         # Dark and without a feature that a detector could take for a second face.
         self._background = cv2.GaussianBlur(wide[top : top + _SIZE[1]], (0, 0), 60) // 2
@@ -64,22 +96,21 @@ class DemoSource(Source):
     def __iter__(self) -> Iterator[Frame]:
         """The clip, frame by frame."""
         for index in range(self.frames):
-            yield Frame(self._picture(index / self.frames), index, index / _FPS, index)
+            yield Frame(self._picture(index / (_FPS * _SECONDS)), index, index / _FPS, index)
         self.ended = True
 
     def _picture(self, phase: float) -> np.ndarray:
         """The frame at ``phase`` 0..1 of a motion that ends where it began."""
         turn = 2 * math.pi * phase
-        scale = 2.1 - 0.4 * math.cos(turn)
+        scale = self._scene.scale - self._scene.closer * math.cos(turn)
         angle = math.radians(14) * math.sin(2 * turn)
         move = np.array([_SIZE[0] / 2 + 150 * math.sin(turn), _SIZE[1] / 2 + 40 * math.sin(3 * turn)])
         cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
         linear = np.array([[cosine, -sine], [sine, cosine]])
-        # The face, not the middle of the portrait, stays near the middle of the frame.
-        shift = move - linear @ np.array([224.0, 150.0])
+        shift = move - linear @ np.array(self._scene.middle)
         warp = np.column_stack([linear, shift])
-        picture: np.ndarray = cv2.warpAffine(self._portrait, warp, _SIZE, flags=cv2.INTER_CUBIC)
-        cover: np.ndarray = np.full(self._portrait.shape[:2], 255, np.uint8)
+        picture: np.ndarray = cv2.warpAffine(self._shown, warp, _SIZE, flags=cv2.INTER_CUBIC)
+        cover: np.ndarray = np.full(self._shown.shape[:2], 255, np.uint8)
         cover = cv2.warpAffine(cover, warp, _SIZE, flags=cv2.INTER_LINEAR)[..., None] / np.float32(255)
         return np.asarray(picture * cover + self._background * (1 - cover), np.uint8)
 
@@ -102,7 +133,7 @@ def write_melody(path: Path) -> None:
         file.writeframes(samples.astype(np.int16).tobytes())
 
 
-def write_clip(path: Path) -> None:
+def write_clip(path: Path, scene: Scene = PORTRAIT) -> None:
     """The demonstration clip as MP4 with sound, in place of one that is there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sound = path.with_suffix(".part.wav")
@@ -110,7 +141,7 @@ def write_clip(path: Path) -> None:
     try:
         write_melody(sound)
         with (
-            DemoSource(sound) as source,
+            DemoSource(scene, sound) as source,
             open_sink(path, source, bare, VideoSettings(preset="veryfast")) as sink,
         ):
             for frame in source:

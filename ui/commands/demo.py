@@ -7,19 +7,22 @@ from typing import Annotated
 
 import typer
 
-from ui.commands.options import Model
-
 
 def demo(
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the results; older ones are replaced.")
     ] = Path("kptrack-demo"),
-    model: Model = "face",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE", help="One model alone, shipped or a file.", show_default="face and cat"
+        ),
+    ] = None,
     progress: Annotated[str, typer.Option(metavar="auto|rich|json|none")] = "auto",
 ) -> None:
-    """Make a clip, track it, print where the results are.
+    """Make clips, track them, print where the results are.
 
-    The clip is a public-domain portrait that moves, with a melody. It needs no file of anyone's.
+    A portrait and a cat in the public domain move, to a melody. It needs no file of anyone's.
     """
     from ui.demo import run_demo
 
