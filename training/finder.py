@@ -16,7 +16,6 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
-from engines.eager import choose_precision
 from engines.finder import KINDS, Finder, FinderModel, FinderNet, as_input, load_finder, overlap
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN
 from training import checkpoint
@@ -25,6 +24,7 @@ from training.config import FindingConfig
 from training.export import LICENCE, hardware
 from training.learner import growing_average
 from training.processes import ALONE
+from training.regressor import autocast
 from training.scenes import Scene, Scenes, stacked
 from training.train import Log, Run, Saver, interruptible
 
@@ -123,7 +123,7 @@ class FinderLearner:
 
     def __init__(self, config: FindingConfig, start: FinderModel | None = None) -> None:
         torch.manual_seed(config.seed)
-        self._config, self._half = config, choose_precision("auto", torch.device("cpu"))[0] == "bf16"
+        self._config = config
         self.network = FinderNet(config.network if start is None else start.config)
         if start is not None:
             self.network.load_state_dict(start.network().state_dict())
@@ -147,7 +147,7 @@ class FinderLearner:
             warm = min(1.0, number / _WARM_UP)
             fall = 0.5 + 0.5 * math.cos(math.pi * min(1.0, number / config.steps))
             group["lr"] = config.lr * warm * max(fall, 0.02)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self._half):
+        with autocast(torch.device("cpu")):
             maps = self.network.train()(as_input(images))
         losses = finder_losses(maps.float(), wanted, sized, counted)
         total = losses["centre"] + config.size * losses["size"] + config.place * losses["place"]
