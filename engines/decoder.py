@@ -7,24 +7,23 @@ tracker has no use for it, so it has a file of its own beside that of its landma
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from engines.eager import choose_device, fold_batch_norm
 from engines.model import DECODER, Model, shipped_models
 from engines.network import Encoder, NetworkConfig, conv_block, move, picture, upsample
 from engines.render import normalise, render
-from engines.skeleton import SKELETONS, Skeleton
+from engines.skeleton import Skeleton
+from engines.weightfile import Contents, FileKind, check_weights, filled, skeleton_of
 
 FORMAT = "kptrack-decoder-1"
+_FILE = FileKind(FORMAT, "a decoder")
 
 
 class Decoder(nn.Module):
@@ -77,16 +76,10 @@ class DecoderModel:
 
     def network(self) -> Decoder:
         """A fresh network in evaluation mode, float32, with these weights."""
-        network = Decoder(self.config.width, len(self.skeleton.layers))
-        network.load_state_dict({key: value.float() for key, value in self.weights.items()}, strict=True)
-        return network.eval()
+        return filled(_network(self.skeleton, self.config), self.weights)
 
     def save(self, path: Path) -> None:
         """Write the file, floating weights as fp16; it appears whole or not at all."""
-        tensors = {
-            key: (value.half() if value.is_floating_point() else value).contiguous()
-            for key, value in self.weights.items()
-        }
         described = {
             "skeleton": self.skeleton.name,
             "joints": list(self.skeleton.joints),
@@ -95,9 +88,11 @@ class DecoderModel:
             "model": {"name": self.partner, "weights": self.partner_weights},
             "card": self.card,
         }
-        part = path.with_name(path.name + ".part")
-        save_file(tensors, part, metadata={"format": FORMAT, "kptrack": json.dumps(described)})
-        part.replace(path)
+        _FILE.save(path, self.weights, described)
+
+
+def _network(skeleton: Skeleton, config: NetworkConfig) -> Decoder:
+    return Decoder(config.width, len(skeleton.layers))
 
 
 def fingerprint(model: Model) -> str:
@@ -136,55 +131,25 @@ def load_decoder(path: Path) -> DecoderModel:
     """
     if not path.is_file():
         raise ValueError(f"no decoder {path.name}: a training run writes one beside its model")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path.name} is not a readable safetensors file ({error}): fetch it again"
-        ) from error
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path.name} is not a decoder (format {metadata.get('format')!r}, not {FORMAT!r})")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    try:
-        return _assemble(json.loads(metadata["kptrack"]), weights, path.stem, digest)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"{path.name} does not fit this version of kptrack ({reason}): export it again"
-        ) from error
+    return _FILE.load(path, _assemble)
 
 
-def _assemble(described: dict, weights: dict[str, Tensor], name: str, digest: str) -> DecoderModel:  # type: ignore[type-arg]
-    """Decoder from a file's content; raises when the skeleton is another or a weight does not fit."""
-    skeleton = SKELETONS.get(described["skeleton"])
-    if skeleton is None:
-        raise ValueError(f"skeleton {described['skeleton']!r} is not one of {', '.join(SKELETONS)}")
-    if list(skeleton.joints) != described["joints"]:
-        raise ValueError(f"its joints are not those of skeleton {skeleton.name}")
-    config = NetworkConfig(**described["network"])
-    with torch.device("meta"):
-        fresh = Decoder(config.width, len(skeleton.layers)).state_dict()
-    wanted = {key: value.shape for key, value in fresh.items()}
-    if wanted != {key: value.shape for key, value in weights.items()}:
-        odd = sorted(
-            key
-            for key in wanted.keys() | weights.keys()
-            if key not in wanted or key not in weights or wanted[key] != weights[key].shape
-        )
-        raise ValueError(f"{len(odd)} weights are missing, unknown or of another shape, {odd[0]} the first")
+def _assemble(file: Contents) -> DecoderModel:
+    """Decoder from a file's contents; raises when the skeleton is another or a weight does not fit."""
+    described = file.described
+    skeleton, config = skeleton_of(described), NetworkConfig(**described["network"])
+    check_weights(lambda: _network(skeleton, config), file.weights)
     partner = described["model"]
     return DecoderModel(
         skeleton,
         config,
         float(described["crop_scale"]),
-        weights,
+        file.weights,
         described["card"],
         str(partner["name"]),
         str(partner["weights"]),
-        name,
-        digest,
+        file.name,
+        file.digest,
     )
 
 

@@ -6,16 +6,12 @@ the subject is and how far from the cell its centre lies. Boxes are landmark box
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,8 +19,10 @@ from engines.eager import fold_batch_norm
 from engines.model import FINDER, WEIGHTS
 from engines.network import conv_block, upsample
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN
+from engines.weightfile import Contents, FileKind, check_weights, filled
 
 FORMAT = "kptrack-finder-1"
+_FILE = FileKind(FORMAT, "a finder", "fetch or train it again")
 # The kinds of subjects, in the order of the network's maps, by the names of their skeletons.
 KINDS = (FACE68.name, HUMAN.name, CAT_HEAD.name)
 STRIDE = 8  # px of the reduced frame to a cell
@@ -175,25 +173,17 @@ class FinderModel:
 
     def network(self) -> FinderNet:
         """A fresh network in evaluation mode, float32."""
-        network = FinderNet(self.config)
-        network.load_state_dict({key: value.float() for key, value in self.weights.items()}, strict=True)
-        return network.eval()
+        return filled(FinderNet(self.config), self.weights)
 
     def save(self, path: Path) -> None:
         """Write the file, floating weights as fp16; it appears whole or not at all."""
-        tensors = {
-            key: (value.half() if value.is_floating_point() else value).contiguous()
-            for key, value in self.weights.items()
-        }
         described = {
             "kinds": list(KINDS),
             "network": asdict(self.config),
             "least_scores": self.least_scores,
             "card": self.card,
         }
-        part = path.with_name(path.name + ".part")
-        save_file(tensors, part, metadata={"format": FORMAT, "kptrack": json.dumps(described)})
-        part.replace(path)
+        _FILE.save(path, self.weights, described)
 
 
 def load_finder(path: Path | None = None) -> FinderModel:
@@ -205,42 +195,18 @@ def load_finder(path: Path | None = None) -> FinderModel:
     path = path or WEIGHTS / FINDER
     if not path.is_file():
         raise ValueError(f"no finder {path.name}: train one, or choose another detector")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise ValueError(
-            f"{path.name} is not a readable safetensors file ({error}): fetch it again"
-        ) from error
-    if metadata.get("format") != FORMAT:
-        raise ValueError(f"{path.name} is not a finder (format {metadata.get('format')!r}, not {FORMAT!r})")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    try:
-        return _assemble(json.loads(metadata["kptrack"]), weights, digest)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ValueError(
-            f"{path.name} does not fit this version of kptrack ({reason}): fetch or train it again"
-        ) from error
+    return _FILE.load(path, _assemble)
 
 
-def _assemble(described: dict, weights: dict[str, Tensor], digest: str) -> FinderModel:  # type: ignore[type-arg]
-    """Model from a file's content; raises where it finds other subjects or a weight does not fit."""
+def _assemble(file: Contents) -> FinderModel:
+    """Model from a file's contents; raises where it finds other subjects or a weight does not fit."""
+    described = file.described
     if described["kinds"] != list(KINDS):
         raise ValueError(f"it finds {', '.join(described['kinds'])}, not {', '.join(KINDS)}")
     least = {kind: float(described["least_scores"][kind]) for kind in KINDS}
     config = FinderConfig(tuple(described["network"]["widths"]))
-    with torch.device("meta"):
-        wanted = {key: value.shape for key, value in FinderNet(config).state_dict().items()}
-    if wanted != {key: value.shape for key, value in weights.items()}:
-        odd = sorted(
-            key
-            for key in wanted.keys() | weights.keys()
-            if key not in wanted or key not in weights or wanted[key] != weights[key].shape
-        )
-        raise ValueError(f"{len(odd)} weights are missing, unknown or of another shape, {odd[0]} the first")
-    return FinderModel(config, least, weights, described["card"], digest)
+    check_weights(lambda: FinderNet(config), file.weights)
+    return FinderModel(config, least, file.weights, described["card"], file.digest)
 
 
 class Finder:

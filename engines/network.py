@@ -29,12 +29,20 @@ class NetworkConfig:
 
     def __post_init__(self) -> None:
         """Refuse sizes that three halvings or the heat maps do not divide."""
+        check_whole(self.input_size, self.width, self.map_size)
         if self.input_size % 8 or self.input_size < 32:
             raise ValueError(f"input_size {self.input_size} is not a multiple of 8 from 32 up")
         if self.map_size < 1 or self.input_size not in [self.map_size << halvings for halvings in range(4)]:
             raise ValueError(f"map_size {self.map_size} is not input_size / 1, 2, 4 or 8")
         if self.width < 1:
             raise ValueError(f"width {self.width} is not positive")
+
+
+def check_whole(*sizes: int) -> None:
+    """Refuse what a file may have in place of whole numbers."""
+    odd = [each for each in sizes if not isinstance(each, int)]
+    if odd:
+        raise ValueError(f"a size of the network is {odd[0]!r}, not a whole number")
 
 
 def conv_block(inputs: int, outputs: int, kernel: int, stride: int = 1, norm: str = "batch") -> nn.Sequential:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engines.network import conv_block, picture
+from engines.network import check_whole, conv_block, picture
 from engines.render import to_pixels
 from engines.skeleton import Skeleton
 
@@ -32,6 +32,7 @@ class StudentConfig:
 
     def __post_init__(self) -> None:
         """Refuse sizes that three halvings do not divide, and layers of no channel."""
+        check_whole(self.input_size, self.width, self.pairs)
         if self.input_size % 8 or self.input_size < 32:
             raise ValueError(f"input_size {self.input_size} is not a multiple of 8 from 32 up")
         if self.width < 1 or self.pairs < 0:

@@ -84,6 +84,16 @@ def test_saving_replaces_what_was_there(model, file):
     assert load_model(file).digest == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
+def test_the_same_content_makes_the_same_file(model, file, tmp_path):
+    other = tmp_path / "other.safetensors"
+    turned_round = dict(reversed(model.weights.items()))
+    for _ in range(8):  # the library has the metadata in any order
+        replace(model, weights=turned_round).save(other)
+        assert other.read_bytes() == file.read_bytes()
+    load_model(file).save(other)
+    assert other.read_bytes() == file.read_bytes()
+
+
 def test_weights_in_any_memory_order_are_saved(model, file):
     turned = {
         key: value.to(memory_format=torch.channels_last) if value.ndim == 4 else value
@@ -156,9 +166,12 @@ def test_another_version_of_the_format(file):
         ({"network": {"input_size": 100}}, "input_size 100"),
         ({"network": {"map_size": 0}}, "map_size 0"),
         ({"network": {"depth": 3}}, "depth"),
-        ({"network": {"input_size": "32"}}, "does not fit"),
+        ({"network": {"input_size": "32"}}, "a size of the network is '32', not a whole number"),
+        ({"network": {"input_size": 32.0, "width": 2, "map_size": 16}}, "is 32.0, not a whole number"),
+        ({"kind": "student", "network": {"input_size": 32.0}}, "is 32.0, not a whole number"),
         ({"network": None}, "does not fit"),
         ({"crop_scale": "wide"}, "wide"),
+        ({"card": 7}, "its card is 7, not a table"),
     ],
 )
 def test_another_skeleton_or_network(file, change, said):
