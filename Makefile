@@ -10,6 +10,9 @@ VENV := .venv
 # What Qt and OpenCV load at run time and a bare Debian lacks.
 LIBRARIES := libegl1 libgl1 libfontconfig1 libfreetype6 libglib2.0-0 libdbus-1-3 libxkbcommon0 libx11-6
 
+# GStreamer's RTSP server, which plays a network camera to tests/test_rtsp.py.
+CAMERA := python3-gi gir1.2-gst-rtsp-server-1.0
+
 # $(call install,PACKAGES): with apt-get when root, else say which line to type, and stop.
 define install
 if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -25,7 +28,7 @@ endef
 demo: $(VENV)/.libraries-demo
 	$(VENV)/bin/kptrack demo
 
-test: $(VENV)/.libraries-test
+test: $(VENV)/.libraries-test $(VENV)/.camera
 	$(VENV)/bin/python -m pytest
 
 lint: $(VENV)/.installed-test
@@ -51,6 +54,12 @@ $(VENV)/.libraries-%: $(VENV)/.installed-%
 	@QT_QPA_PLATFORM=offscreen $(VENV)/bin/python -c \
 		'from PyQt6.QtWidgets import QApplication; QApplication([]); import cv2' 2>/dev/null \
 		|| { $(call install,$(LIBRARIES)); }
+	@touch $@
+
+# Only where root can install it: without it those tests are skipped, and say so.
+$(VENV)/.camera: $(VENV)/.created
+	@[ "$$(id -u)" != 0 ] || /usr/bin/python3 -c 'import gi; gi.require_version("GstRtspServer", "1.0")' 2>/dev/null \
+		|| { $(call install,$(CAMERA)); } || true
 	@touch $@
 
 # Without this, make removes the stamps as intermediate files and installs every time.

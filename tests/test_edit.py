@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -29,7 +30,7 @@ from tracker.redraw import RESULTS, NoSubjectError, Portrait, Redrawer
 from tracker.stills import read_picture
 from ui.commands.edit import edit as command_edit
 from ui.drafts import Draft, Drafts
-from ui.edit import Move, parse_move
+from ui.edit import Move, name_beside, parse_move
 from ui.failures import Exit, UsageError
 
 
@@ -316,7 +317,37 @@ def test_drafts_can_be_undone_and_redone():
     assert drafts.present is other
 
 
+def test_what_is_neither_saved_nor_as_it_was_would_be_lost():
+    first, second = Draft(np.zeros((2, 2))), Draft(np.ones((2, 2)))
+    drafts = Drafts(first)
+    assert not drafts.unsettled
+    drafts.keep(Draft(np.zeros((2, 2))))  # the same again
+    assert not drafts.can_undo
+    drafts.keep(second)
+    assert drafts.unsettled
+    drafts.settle(second)
+    assert not drafts.unsettled
+    drafts.keep(Draft(np.full((2, 2), 2)))
+    assert drafts.unsettled
+    drafts.keep(Draft(np.ones((2, 2))))  # back to what was saved
+    assert not drafts.unsettled
+    drafts.undo()
+    assert drafts.unsettled
+    drafts.undo()
+    drafts.undo()
+    assert drafts.present is first
+    assert not drafts.unsettled
+
+
 # The command.
+
+
+def test_a_picture_is_called_after_what_it_is_made_of(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert name_beside("/a/b/face.png") == Path("/a/b/face.edited.png")
+    assert name_beside("clip.mp4") == tmp_path / "clip.edited.png"
+    assert name_beside(".") == tmp_path.with_name(f"{tmp_path.name}.edited.png")
+    assert name_beside("rtsp://me:secret@cam/front?key=1") == tmp_path / "front.edited.png"
 
 
 def edit(capfd, pair, *words):

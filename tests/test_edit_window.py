@@ -9,10 +9,18 @@ import numpy as np
 import pytest
 from clips import write_clip
 from commands import write_model
-from PyQt6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from PyQt6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from PyQt6.QtGui import QMouseEvent
 from PyQt6.QtTest import QTest
-from PyQt6.QtWidgets import QAbstractButton, QAbstractSpinBox, QApplication, QComboBox, QFileDialog
+from PyQt6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QDialog,
+    QLineEdit,
+    QMessageBox,
+)
 from redrawing import write_pair, write_scene
 from windows import drop, pixels, threads, wait
 
@@ -22,6 +30,7 @@ from tracker.redraw import NoSubjectError, Redrawer
 from tracker.stills import read_picture
 from ui.edit import EditOptions
 from ui.window import editing, running
+from ui.window.dialogs import PictureName, Unsaved
 from ui.window.editor import EditWindow
 from ui.window.errands import Errands
 
@@ -51,6 +60,8 @@ def make(qtbot, pair):
     yield make
     for window in opened:
         window.close()
+        if window.isVisible():  # there are changes
+            asked(qtbot, window).discard.click()
         qtbot.waitUntil(lambda window=window: not window.isVisible(), timeout=10_000)
     qtbot.waitUntil(lambda: not threads(), timeout=10_000)
     for window in opened:
@@ -78,8 +89,39 @@ def settle(qtbot, window: EditWindow) -> None:
     wait(qtbot, lambda: not window.busy)
 
 
+def asked(qtbot, window, kind=Unsaved):
+    """The dialog that is shown."""
+    shown = []
+
+    def look():
+        shown[:] = [each for each in window.findChildren(kind) if each.isVisible()]
+        return bool(shown)
+
+    wait(qtbot, look)
+    return shown[0]
+
+
+def gone(qtbot, window):
+    wait(qtbot, lambda: not any(each.isVisible() for each in window.findChildren(QDialog)))
+
+
+def nudge(window):
+    """Move every landmark by a pixel; where they are then."""
+    QTest.keyClick(window.pose, Qt.Key.Key_A, CTRL)
+    QTest.keyClick(window.pose, Qt.Key.Key_Left)
+    return xy(window)
+
+
+def enter(dialog, name):
+    """Type a name and press Enter."""
+    line = dialog.findChild(QLineEdit)
+    line.selectAll()
+    QTest.keyClicks(line, name)
+    QTest.keyClick(line, Qt.Key.Key_Return)
+
+
 def xy(window: EditWindow) -> np.ndarray:
-    return window.landmarks.copy()
+    return window.easel.landmarks.copy()
 
 
 def at(window: EditWindow, joint: int, by=(0, 0)) -> QPoint:
@@ -89,8 +131,8 @@ def at(window: EditWindow, joint: int, by=(0, 0)) -> QPoint:
 
 
 def picture_of(window: EditWindow) -> np.ndarray:
-    assert window.opened is not None
-    return window.opened.portrait.image
+    assert window.easel.opened is not None
+    return window.easel.opened.portrait.image
 
 
 def lonely(window: EditWindow) -> int:
@@ -190,7 +232,7 @@ def test_several_joints_are_chosen_and_moved_together(qtbot, window):
     assert len(window.joints.selected) == 68
     QTest.keyClick(window.pose, Qt.Key.Key_Right)
     QTest.keyClick(window.pose, Qt.Key.Key_Up, SHIFT)
-    inside = window.opened.portrait.keep_inside(before + np.array([1, -10]))[0]
+    inside = window.easel.opened.portrait.keep_inside(before + np.array([1, -10]))[0]
     assert xy(window) == pytest.approx(inside, abs=1e-3)
     QTest.keyClick(window.pose, Qt.Key.Key_Escape)
     assert window.joints.selected == []
@@ -206,7 +248,9 @@ def test_a_held_key_is_one_step(window):
     window.pose.set_selected([30])
     QTest.keyClick(window.pose, Qt.Key.Key_Down)
     for _ in range(3):
-        window.pose.nudged.emit(window.landmarks + np.eye(68, dtype=np.float32)[30][:, None] * (0, 1), True)
+        window.pose.nudged.emit(
+            window.easel.landmarks + np.eye(68, dtype=np.float32)[30][:, None] * (0, 1), True
+        )
     assert xy(window)[30, 1] == pytest.approx(before[30, 1] + 4)
     window.bar.undo.trigger()
     assert np.array_equal(xy(window), before)
@@ -232,7 +276,7 @@ def test_joints_are_chosen_by_name_and_their_place_is_typed(qtbot, window):
     middle = before[36:42].mean(0)
     assert window.joints.across.value() == pytest.approx(middle[0], abs=0.06)
     window.joints.across.setValue(middle[0] + 3)
-    moved = window.opened.portrait.keep_inside(before + np.array([3, 0]))[0][36:42]
+    moved = window.easel.opened.portrait.keep_inside(before + np.array([3, 0]))[0][36:42]
     assert xy(window)[36:42] == pytest.approx(moved, abs=0.1)
     assert np.array_equal(xy(window)[:36], before[:36])
     assert part.child(0).text(1).startswith("+")
@@ -259,7 +303,7 @@ def test_a_joint_dragged_out_is_kept_inside_and_said(window):
     assert FACE68.joints[joint] in window.state.text()
     assert "kept inside" in window.state.text()
     assert xy(window)[joint, 0] <= 319
-    assert window.opened.portrait.keep_inside(xy(window))[1].sum() == 0
+    assert window.easel.opened.portrait.keep_inside(xy(window))[1].sum() == 0
     window.bar.undo.trigger()
     assert "kept inside" not in window.state.text()
 
@@ -289,39 +333,83 @@ def test_a_style_is_dropped_undone_and_taken_off(qtbot, window, tmp_path):
     assert not window.bar.plain.isEnabled()
 
 
-def test_the_result_is_saved(qtbot, window, tmp_path, monkeypatch):
+def test_the_result_is_saved(qtbot, window, tmp_path):
     window.pose._choose(range(0, 17))
     QTest.keyClick(window.pose, Qt.Key.Key_Down, SHIFT)
-    name = tmp_path / "result"
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_, **__: (str(name), ""))
+    assert window.isWindowModified()
     QTest.keyClick(window.pose, Qt.Key.Key_S, CTRL)
+    dialog = asked(qtbot, window, PictureName)
+    assert Path(dialog.selectedFiles()[0]) == tmp_path / "scene.edited.png"
+    enter(dialog, "result")
+    gone(qtbot, window)
     settle(qtbot, window)
     assert window.banner.text == "Saved result.png"
-    assert np.array_equal(read_picture(name.with_suffix(".png")), window.redrawn.picture)
+    assert np.array_equal(read_picture(tmp_path / "result.png"), window.redrawn.picture)
+    assert not window.isWindowModified()
+
+
+def test_a_name_that_is_taken_is_asked_about_also_where_its_ending_was_left_out(qtbot, window, tmp_path):
+    (tmp_path / "taken.png").write_bytes(b"mine")
+    QTest.keyClick(window.pose, Qt.Key.Key_S, CTRL)
+    dialog, said = asked(qtbot, window, PictureName), []
+
+    def refuse():
+        box = QApplication.activeModalWidget()
+        if isinstance(box, QMessageBox):
+            said.append(box.text())
+            box.button(QMessageBox.StandardButton.No).click()
+
+    timer = QTimer()
+    timer.timeout.connect(refuse)
+    timer.start(20)
+    enter(dialog, "taken")
+    timer.stop()
+    assert "already exists" in said[0]
+    QTest.keyClick(dialog, Qt.Key.Key_Escape)
+    gone(qtbot, window)
+    settle(qtbot, window)
+    assert (tmp_path / "taken.png").read_bytes() == b"mine"
+
+
+def test_two_pictures_saved_in_a_row_are_both_written(qtbot, window, tmp_path, monkeypatch):
+    go, real = threading.Event(), Redrawer.redraw
+
+    def slow(self, *arguments):
+        assert go.wait(10)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Redrawer, "redraw", slow)
+    nudge(window)  # the thread draws it
+    window.save(tmp_path / "one.png")
+    window.save(tmp_path / "two.png")
+    go.set()
+    settle(qtbot, window)
+    assert (tmp_path / "one.png").is_file()
+    assert (tmp_path / "two.png").is_file()
 
 
 def test_what_cannot_be_saved_is_said_and_nothing_is_lost(qtbot, window, scene, tmp_path):
-    QTest.keyClick(window.pose, Qt.Key.Key_A, CTRL)
-    QTest.keyClick(window.pose, Qt.Key.Key_Left)
-    edited = xy(window)
+    edited = nudge(window)
     (tmp_path / "file").write_text("")
+    (tmp_path / "folder.png").mkdir()
     for path, said in (
         (tmp_path / "file" / "a.png", "cannot be written"),
         (tmp_path / "a.gif", "choose a name that ends in"),
         (tmp_path / "scene.png", "is an input: choose another name"),
+        (tmp_path / "folder.png", "is a folder: choose another name"),
+        (tmp_path / f"{'long' * 200}.png", "File name too long"),
     ):
         window.save(path)
         settle(qtbot, window)
         assert said in window.banner.text
         assert "\n" not in window.banner.text
+        assert window.minimumSizeHint().width() < 1280
     assert np.array_equal(xy(window), edited)
     assert np.array_equal(read_picture(tmp_path / "scene.png"), picture_of(window))
 
 
 def test_what_cannot_be_opened_leaves_the_session(qtbot, window, tmp_path, monkeypatch):
-    QTest.keyClick(window.pose, Qt.Key.Key_A, CTRL)
-    QTest.keyClick(window.pose, Qt.Key.Key_Left)
-    edited, picture = xy(window), window.redrawn.picture
+    edited, picture = nudge(window), window.redrawn.picture
     (tmp_path / "broken.png").write_bytes(b"no picture")
     write_scene(tmp_path / "nobody.png")
     real = Redrawer.find
@@ -353,6 +441,7 @@ def test_another_picture_begins_anew_and_keeps_the_style(qtbot, window, tmp_path
     window.set_style(str(tmp_path / "style.png"))
     settle(qtbot, window)
     window.open(str(tmp_path / "other.png"))
+    asked(qtbot, window).discard.click()
     settle(qtbot, window)
     assert window.panes[0].title.text() == "other.png"
     assert "style.png" in window.panes[1].title.text()
@@ -433,19 +522,209 @@ def test_a_picture_is_saved_before_the_window_closes(qtbot, window, tmp_path, mo
     assert read_picture(tmp_path / "late.png").shape == (240, 320, 3)
 
 
+def test_before_changes_are_lost_it_asks_and_esc_keeps_them(qtbot, window):
+    edited = nudge(window)
+    window.close()
+    question = asked(qtbot, window)
+    assert window.isVisible()
+    assert question.text() == "Save the changes to scene.png before the window closes?"
+    assert question.focusWidget() is question.save  # Enter saves
+    for button in (question.discard, question.cancel):
+        QTest.keyClick(question.focusWidget(), Qt.Key.Key_Tab)
+        assert question.focusWidget() is button
+    for button in (question.save, question.discard, question.cancel):
+        assert "&" in button.text()
+    QTest.keyClick(question, Qt.Key.Key_Escape)
+    gone(qtbot, window)
+    assert window.isVisible()
+    assert np.array_equal(xy(window), edited)
+
+
+def test_changes_that_are_given_up_are_not_asked_about_again(qtbot, window, tmp_path):
+    nudge(window)
+    window.close()
+    question = asked(qtbot, window)
+    wait(qtbot, question.isActiveWindow)
+    QTest.keyClick(question, Qt.Key.Key_D, Qt.KeyboardModifier.AltModifier)
+    wait(qtbot, lambda: not window.isVisible())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scene.png"]
+
+
+def test_changes_are_saved_before_the_window_closes(qtbot, window, tmp_path):
+    nudge(window)
+    settle(qtbot, window)
+    shown = window.redrawn.picture
+    window.close()
+    QTest.keyClick(asked(qtbot, window), Qt.Key.Key_Return)
+    enter(asked(qtbot, window, PictureName), "kept.png")
+    wait(qtbot, lambda: not window.isVisible())
+    assert np.array_equal(read_picture(tmp_path / "kept.png"), shown)
+
+
+def test_who_thinks_better_of_the_name_stays(qtbot, window):
+    edited = nudge(window)
+    window.close()
+    asked(qtbot, window).save.click()
+    QTest.keyClick(asked(qtbot, window, PictureName), Qt.Key.Key_Escape)
+    gone(qtbot, window)
+    settle(qtbot, window)
+    assert window.isVisible()
+    assert np.array_equal(xy(window), edited)
+
+
+def test_a_window_whose_changes_cannot_be_saved_stays_and_says_why(qtbot, window, tmp_path):
+    edited = nudge(window)
+    window.close()
+    asked(qtbot, window).save.click()
+    enter(asked(qtbot, window, PictureName), "a.gif")
+    gone(qtbot, window)
+    settle(qtbot, window)
+    assert window.isVisible()
+    assert "choose a name that ends in" in window.banner.text
+    assert np.array_equal(xy(window), edited)
+    # Also when it is closed while the picture is being written.
+    window.save(tmp_path / "scene.png")
+    window.close()
+    settle(qtbot, window)
+    assert window.isVisible()
+    assert "is an input" in window.banner.text
+    assert np.array_equal(xy(window), edited)
+
+
+def test_another_picture_is_opened_when_that_is_answered(qtbot, window, tmp_path):
+    write_scene(tmp_path / "other.png", seed=3)
+    edited = nudge(window)
+    window.open(str(tmp_path / "other.png"))
+    question = asked(qtbot, window)
+    assert question.text() == "Save the changes to scene.png before other.png is opened?"
+    question.cancel.click()
+    settle(qtbot, window)
+    assert window.panes[0].title.text() == "scene.png"
+    assert np.array_equal(xy(window), edited)
+    window.open(str(tmp_path / "other.png"))
+    asked(qtbot, window).save.click()
+    enter(asked(qtbot, window, PictureName), "first.png")
+    wait(qtbot, lambda: window.panes[0].title.text() == "other.png")
+    assert (tmp_path / "first.png").is_file()
+    nudge(window)
+    window.open(str(tmp_path / "scene.png"))
+    asked(qtbot, window).discard.click()
+    settle(qtbot, window)
+    assert window.panes[0].title.text() == "scene.png"
+
+
+def test_another_frame_is_another_picture(qtbot, make, tmp_path):
+    window = make()
+    window.open(str(write_clip(tmp_path / "clip.mp4", size=(160, 120), count=12)))
+    settle(qtbot, window)
+    nudge(window)
+    window.bar.frame.setValue(7)
+    question = asked(qtbot, window)
+    assert "clip.mp4, frame 7 is opened" in question.text()
+    question.cancel.click()
+    settle(qtbot, window)
+    assert window.bar.frame.value() == 0
+    assert window.panes[0].title.text() == "clip.mp4, frame 0"
+
+
+def test_where_nothing_is_lost_nothing_is_asked(qtbot, window, tmp_path):
+    write_scene(tmp_path / "other.png", seed=3)
+    nudge(window)
+    window.bar.undo.trigger()
+    window.open(str(tmp_path / "other.png"))  # undone
+    settle(qtbot, window)
+    assert window.panes[0].title.text() == "other.png"
+    nudge(window)
+    window.save(tmp_path / "saved.png")
+    window.open(str(tmp_path / "scene.png"))  # saved, or about to be
+    wait(qtbot, lambda: window.panes[0].title.text() == "scene.png")
+    window.set_style(str(tmp_path / "other.png"))
+    settle(qtbot, window)
+    window.bar.plain.trigger()
+    window.close()  # there and back
+    assert not window.isVisible()
+
+
+def test_who_closes_a_window_that_asks_means_it(qtbot, window):
+    nudge(window)
+    window.close()
+    asked(qtbot, window)
+    window.close()  # as Ctrl-C in the terminal does, a second time
+    assert not window.isVisible()
+
+
+def test_a_drag_under_way_is_a_change_and_does_not_reach_the_next_picture(qtbot, window, tmp_path):
+    write_scene(tmp_path / "other.png", seed=3)
+    joint = lonely(window)
+    start, end = at(window, joint), at(window, joint, (8, 8))
+    QTest.mousePress(window.pose, LEFT, NONE, start)
+    event = QMouseEvent(QEvent.Type.MouseMove, QPointF(end), QPointF(end), LEFT, LEFT, NONE)
+    QApplication.sendEvent(window.pose, event)
+    window.open(str(tmp_path / "other.png"))
+    asked(qtbot, window).discard.click()
+    settle(qtbot, window)
+    found = xy(window)
+    QTest.mouseRelease(window.pose, LEFT, NONE, start)
+    assert np.array_equal(xy(window), found)
+    assert not window.bar.undo.isEnabled()
+
+
+def test_what_changes_nothing_is_no_step(window):
+    window.joints.back.click()
+    QTest.mouseClick(window.pose, LEFT, NONE, at(window, lonely(window)))
+    assert not window.bar.undo.isEnabled()
+    joint = lonely(window)
+    start = at(window, joint)
+    drag(window, start, at(window, joint, (500, 0)))
+    QTest.mousePress(window.pose, LEFT, NONE, at(window, joint))
+    QTest.mouseRelease(window.pose, LEFT, NONE, at(window, joint))
+    window.bar.undo.trigger()
+    assert not window.bar.undo.isEnabled()
+
+
+def test_long_names_do_not_widen_the_window(qtbot, make, tmp_path):
+    window, name = make(), f"{'long name ' * 20}.png"
+    write_scene(tmp_path / name)
+    window.open(str(tmp_path / name))
+    settle(qtbot, window)
+    window.set_style(str(tmp_path / name))
+    settle(qtbot, window)
+    assert window.panes[0].title.toolTip() == name
+    assert name in window.panes[1].title.text()
+    assert window.minimumSizeHint().width() < 1280
+
+
+def test_a_style_is_an_input_too(qtbot, window, tmp_path):
+    style = tmp_path / "style.png"
+    image = write_scene(style, seed=9)
+    window.set_style(str(style))
+    settle(qtbot, window)
+    window.save(style)
+    settle(qtbot, window)
+    assert "style.png is an input" in window.banner.text
+    assert np.array_equal(read_picture(style), image)
+
+
 def test_of_errands_of_a_kind_only_the_newest_waits(qtbot):
     errands, go, ran = Errands("test"), threading.Event(), []
     errands.ask("first", lambda: go.wait(10))
     for number in range(5):
         errands.ask("draw", lambda number=number: ran.append(number))
     errands.ask("fail", lambda: 1 / 0)
+    for number in (7, 8):
+        errands.ask("save", lambda number=number: ran.append(number), every=True)
     go.set()
     done = []
-    qtbot.waitUntil(lambda: bool(done.extend(errands.done()) or not errands.pending()))
-    done += errands.done()
-    assert [each.kind for each in done] == ["first", "draw", "fail"]
-    assert ran == [4]
-    assert isinstance(done[-1].error, ZeroDivisionError)
+
+    def take():
+        while (each := errands.done()) is not None:
+            done.append(each)
+        return not errands.pending()
+
+    qtbot.waitUntil(take)
+    assert [each.kind for each in done] == ["first", "draw", "fail", "save", "save"]
+    assert ran == [4, 7, 8]
+    assert isinstance(done[2].error, ZeroDivisionError)
     errands.close()
     qtbot.waitUntil(lambda: not threads(), timeout=10_000)
 

@@ -11,7 +11,7 @@ import pytest
 from tracker import Overlay, TrackerSettings
 from tracker.camera import CameraRequest
 from ui.live import LiveOptions
-from ui.window.app import merged
+from ui.window.options import merged
 from ui.window.settings import Settings, load_settings, save_settings, settings_file
 
 CHANGED = Settings(

@@ -290,6 +290,14 @@ def test_a_display_that_does_not_work_is_one_line(monkeypatch, environment, reas
     assert "\n" not in str(caught.value)
 
 
+def test_libraries_that_qt_lacks_are_named_in_a_line(monkeypatch):
+    said = "qt.qpa.plugin: From 6.5.0, xcb-cursor0 or libxcb-cursor0 is needed to load the platform plugin\n"
+    failed = subprocess.CompletedProcess([], 1, "", said)
+    monkeypatch.setattr(display.subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(MissingCapability, match=r"apt-get install libxcb-cursor0 libxcb-icccm4 .*\S$"):
+        check_display()
+
+
 def test_a_display_that_hangs_is_not_waited_for(monkeypatch):
     def hang(*_, **options):
         raise subprocess.TimeoutExpired("probe", options["timeout"])

@@ -16,6 +16,10 @@ class Draft:
     xy: np.ndarray
     style: Opened | None = None
 
+    def same(self, other: Draft) -> bool:
+        """Whether both make the same picture."""
+        return self.style is other.style and np.array_equal(self.xy, other.xy)
+
 
 class Drafts:
     """The drafts of one picture, one after the other."""
@@ -23,6 +27,7 @@ class Drafts:
     def __init__(self, first: Draft) -> None:
         self._all = [first]
         self._at = 0
+        self._settled = first
 
     @property
     def present(self) -> Draft:
@@ -39,8 +44,19 @@ class Drafts:
         """Whether the last step was one back."""
         return self._at + 1 < len(self._all)
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether something would be lost with the present one: it is neither the first nor settled."""
+        return not any(self.present.same(each) for each in (self._all[0], self._settled))
+
+    def settle(self, draft: Draft) -> None:
+        """Nothing is lost with this one any more: it was saved, or given up."""
+        self._settled = draft
+
     def keep(self, draft: Draft, onward: bool = False) -> None:
-        """Go on to another draft; ``onward``: it belongs to the step before, and is undone with it."""
+        """Go on to another draft, if it is another; ``onward``: it is undone with the step before."""
+        if draft.same(self.present):
+            return
         del self._all[self._at + 1 :]
         if onward and self._at:
             self._all[self._at] = draft

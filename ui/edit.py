@@ -15,6 +15,7 @@ from engines import Skeleton, load_model, open_engine
 from engines.decoder import Painter, decoder_beside, load_decoder
 from tracker import Frame, Overlay, Result, Source, Stopwatch, TrackerSettings, open_source, shown_name
 from tracker.export import StillSink
+from tracker.feed import is_url
 from tracker.joints import joints_called
 from tracker.redraw import RESULTS, NoSubjectError, Portrait, Redrawer
 from tracker.stills import PICTURES
@@ -157,15 +158,23 @@ def said_inside(joints: Sequence[str]) -> str:
 
 
 def check_output(out: Path, sources: Sequence[str], overwrite: bool) -> None:
-    """Refuse a name that is no picture's, is an input, or is taken. Raises ``UsageError``."""
+    """Refuse a name that is no picture's, a folder's or an input's, or is taken. Raises ``UsageError``."""
     if out.suffix.lower() not in PICTURES:
         raise UsageError(f"{out}: choose a name that ends in {', '.join(PICTURES)}")
     if not out.exists():
         return
+    if out.is_dir():
+        raise UsageError(f"{out} is a folder: choose another name")
     if any(Path(each).exists() and out.samefile(each) for each in sources):
         raise UsageError(f"{out} is an input: choose another name")
     if not overwrite:
         raise UsageError(f"{out} exists: give --overwrite or another --out")
+
+
+def name_beside(source: str) -> Path:
+    """What to call a picture that is made of this one: in a file's folder, else where the program runs."""
+    path = Path(Path(shown_name(source)).name if is_url(source) else source).absolute()
+    return path.with_name(f"{path.stem}.edited.png")
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:

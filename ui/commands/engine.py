@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ui.commands.options import Json
+from ui.commands.options import Json, ModelArgument
 
 app = typer.Typer(help="Build, list or remove TensorRT engines.", no_args_is_help=True)
 
@@ -17,7 +17,7 @@ EngineModel = Annotated[
 
 @app.command("build")
 def engine_build(
-    model: Annotated[str, typer.Argument(help="Name of a shipped model, or a model file.")] = "face",
+    model: ModelArgument = "face",
     precision: Annotated[
         str, typer.Option(metavar="fp32|bf16|fp16", help="Number format of the network.")
     ] = "fp16",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from ui.commands.options import Json
+from ui.commands.options import Json, ModelArgument
 
 app = typer.Typer(help="List or show models.", no_args_is_help=True)
 
@@ -21,7 +19,7 @@ def models_list(as_json: Json = False) -> None:
 
 @app.command("info")
 def models_info(
-    model: Annotated[str, typer.Argument(help="Name of a shipped model, or a model file.")] = "face",
+    model: ModelArgument = "face",
     as_json: Json = False,
 ) -> None:
     """Show one model with its card."""

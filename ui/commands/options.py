@@ -19,4 +19,5 @@ Detector = Annotated[
     str, typer.Option(metavar="auto|learned|haar|hog|center", help="How subjects are found.")
 ]
 Smooth = Annotated[str, typer.Option(metavar="one-euro|none", help="Smoothing over time.")]
+ModelArgument = Annotated[str, typer.Argument(help="Name of a shipped model, or a model file.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields, replace
-from pathlib import Path
 
 from PyQt6.QtCore import QTimer
 
-from tracker import TrackerSettings
 from ui.live import LiveOptions
 from ui.window import running
 from ui.window.errors import ErrorHooks
 from ui.window.mainwindow import Window
+from ui.window.options import merged
 from ui.window.settings import Settings, load_settings, settings_file
 
 
@@ -46,23 +44,3 @@ def _remembered() -> tuple[Settings, str]:
         return load_settings(settings_file()), ""
     except ValueError as error:
         return Settings(), f"Settings are back at their defaults: {error}"
-
-
-def merged(settings: Settings, options: LiveOptions, asked: Collection[str]) -> Settings:
-    """The settings, but as in ``options`` where the command line ``asked`` for it; names are its options'."""
-    changes: dict[str, object] = {
-        name: getattr(options, name) for name in ("model", "runtime", "mirror") if name in asked
-    }
-    if "model" in asked and Path(options.model).is_file():
-        changes["model"] = str(Path(options.model).absolute())
-    if "camera_size" in asked and options.camera.size is not None:
-        changes["camera_width"], changes["camera_height"] = options.camera.size
-    if "camera_fps" in asked and options.camera.fps is not None:
-        changes["camera_fps"] = round(options.camera.fps)
-    tracking = {
-        each.name: getattr(options.settings, each.name)
-        for each in fields(TrackerSettings)
-        if each.name in asked
-    }
-    changes["tracking"] = replace(settings.tracking, **tracking)
-    return replace(settings, **changes)  # type: ignore[arg-type]

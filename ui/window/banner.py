@@ -12,6 +12,8 @@ from ui.window import icons
 
 # How long a message stays that asks for nothing.
 _NOTE_MS = 8_000
+# A longer word, such as a path, would make the window wider than the screen.
+_LONGEST_WORD = 90
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ class Banner(QFrame):
     def _show(self, text: str, action: Action | None, problem: bool) -> None:
         self._timer.stop()
         self._action = action
-        self._text.setText(text)
+        self._text.setText(short(text))
+        self._text.setToolTip(text if short(text) != text else "")
         self._button.setVisible(action is not None)
         self._button.setText(action.word if action else "")
         self._button.setAccessibleName(action.word if action else "")
@@ -91,3 +94,11 @@ class Banner(QFrame):
         self.dismiss()
         if self._action is not None:
             self._action.do()
+
+
+def short(text: str) -> str:
+    """A line whose long words lack their middles."""
+    half = _LONGEST_WORD // 2
+    return " ".join(
+        each if len(each) <= _LONGEST_WORD else f"{each[:half]}…{each[-half:]}" for each in text.split(" ")
+    )

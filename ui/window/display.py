@@ -11,6 +11,11 @@ from PyQt6.QtCore import QT_VERSION_STR
 from PyQt6.QtWidgets import QApplication
 
 _PATIENCE_S = 20
+# All that Qt's plug-in for X loads and a server lacks: Qt speaks of the first whichever is missing.
+_X_LIBRARIES = (
+    "libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 libxcb-randr0 libxcb-shape0 libxcb-sync1 libxcb-xfixes0 "
+    "libx11-xcb1 libxkbcommon-x11-0"
+)
 
 
 def begin_qt(*arguments: str) -> str:
@@ -53,6 +58,6 @@ def _reason(said: str, otherwise: str) -> str:
         what = f"display {display} does not answer" if display else "there is no display"
         return f"{what}; {otherwise}"
     if "xcb-cursor" in said:
-        return "a system library is missing; on Debian or Ubuntu: sudo apt-get install libxcb-cursor0"
+        return f"a system library is missing; on Debian or Ubuntu: sudo apt-get install {_X_LIBRARIES}"
     lines = [line.partition(": ")[2] or line for line in said.splitlines() if line.strip()]
     return lines[0] if lines else "Qt does not start"

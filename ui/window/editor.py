@@ -9,18 +9,18 @@ from pathlib import Path
 import numpy as np
 from PyQt6.QtCore import QRect, QTimer, QUrl
 from PyQt6.QtGui import QCloseEvent, QDesktopServices
-from PyQt6.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QMainWindow, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QDialog, QMainWindow
 
 from tracker import shown_name
-from tracker.redraw import Portrait, default_result
-from tracker.stills import PICTURES
+from tracker.redraw import Portrait
 from ui.drafts import Draft, Drafts
-from ui.edit import EditOptions, Opened, Studio, check_output, kept_inside, said_inside, write_picture
+from ui.easel import Easel
+from ui.edit import EditOptions, Opened, Studio, check_output, name_beside, write_picture
 from ui.failures import explain
 from ui.window.banner import Action, Banner
-from ui.window.dialogs import ask_file
-from ui.window.drops import DropTarget
+from ui.window.dialogs import PictureName, Unsaved, ask_file
 from ui.window.editbar import EditBar
+from ui.window.editpanes import Pane, lay_out, state_label, surroundings
 from ui.window.errands import Done, Errands
 from ui.window.jointpanel import JointPanel
 from ui.window.pictures import PictureView
@@ -28,29 +28,10 @@ from ui.window.pose import PoseView
 
 _SIZE = 1280, 760
 _LOOK_EVERY_MS = 15
-_AROUND = 0.12  # of the square's side: what is shown around it
+_TITLE = "kptrack edit"
 _EMPTY = "Drop a picture or video here, or open one."
 _EMPTY_BESIDE = "The redrawn picture comes here. Drop another picture here to take its appearance."
 _HINT = "Drag a landmark; double-click takes all of its part; arrow keys move what is selected."
-
-
-class _Pane(DropTarget):
-    """A picture under its title; ``taken`` is told what was dropped on it."""
-
-    def __init__(self, title: str, view: PictureView, taken: Callable[[str], object]) -> None:
-        super().__init__()
-        self._taken = taken
-        self.title = QLabel(title)
-        self.title.setProperty("heading", True)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(12, 0, 0, 12)
-        column.setSpacing(8)
-        column.addWidget(self.title)
-        column.addWidget(view, 1)
-
-    def take(self, names: list[str]) -> None:
-        """The first of several."""
-        self._taken(names[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +43,20 @@ class _Redrawn:
     alone: bool
 
 
-class EditWindow(QMainWindow):
-    """Edits one picture at a time, ``opened``.
+@dataclass(frozen=True, eq=False)
+class _Saved:
+    """What the thread wrote: the draft of these."""
 
-    What takes time is done by a thread; what was there stays until then.
+    path: Path
+    drafts: Drafts
+    draft: Draft
+
+
+class EditWindow(QMainWindow):
+    """Edits one picture at a time.
+
+    What takes time is done by a thread; what was there stays until then. Before changes are lost that were
+    not saved, a person is asked.
     """
 
     def __init__(self, options: EditOptions) -> None:
@@ -73,25 +64,17 @@ class EditWindow(QMainWindow):
         self._options = options
         self._errands = Errands("edit")
         self._studio: Studio | None = None  # the thread's
-        self.opened: Opened | None = None
-        self._drafts = Drafts(Draft(np.empty((0, 2), np.float32)))
-        self._dragged: np.ndarray | None = None
-        self._closing = False
-        self._kept: list[str] = []
-        self._results = {False: options.result or default_result(False), True: default_result(True)}
-        if options.result not in (None, "detailed"):
-            self._results[True] = options.result
-        self.setWindowTitle("kptrack edit")
+        self.easel = Easel(options.result)
+        self._asking: QDialog | None = None  # what a person has to answer first
+        self._then: Callable[[], object] | None = None  # what waits for a picture that is being saved
+        self.setWindowTitle(_TITLE)
         self.resize(*_SIZE)
         self.banner, self.bar = Banner(), EditBar()
         self.pose, self.redrawn = PoseView(), PictureView("Redrawn picture")
         self.joints = JointPanel()
-        self.state = QLabel(_HINT)
-        self.panes = (
-            _Pane("Picture", self.pose, self.open),
-            _Pane("Redrawn", self.redrawn, self.set_style),
-        )
-        self._lay_out()
+        self.state = state_label(_HINT)
+        self.panes = Pane("Picture", self.pose, self.open), Pane("Redrawn", self.redrawn, self.set_style)
+        self.setCentralWidget(lay_out((self.banner, self.bar), self.panes, self.joints, self.state))
         self._connect()
         self._timer = QTimer(self)
         self._timer.setInterval(_LOOK_EVERY_MS)
@@ -100,51 +83,31 @@ class EditWindow(QMainWindow):
         self.redrawn.set_notice(_EMPTY_BESIDE)
         self._show()
 
-    def _lay_out(self) -> None:
-        middle = QHBoxLayout()
-        middle.setSpacing(0)
-        for pane in self.panes:
-            middle.addWidget(pane, 1)
-        middle.addWidget(self.joints)
-        self.state.setProperty("dim", True)
-        self.state.setWordWrap(True)
-        self.state.setContentsMargins(12, 0, 12, 10)
-        self.state.setAccessibleName("State")
-        inside = QWidget()
-        column = QVBoxLayout(inside)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(0)
-        column.addWidget(self.banner)
-        column.addWidget(self.bar)
-        column.addLayout(middle, 1)
-        column.addWidget(self.state)
-        self.setCentralWidget(inside)
-
     def _connect(self) -> None:
-        bar, pose, joints = self.bar, self.pose, self.joints
+        bar, pose, joints, easel = self.bar, self.pose, self.joints, self.easel
         bar.open.triggered.connect(self._ask_picture)
         bar.style_.triggered.connect(self._ask_style)
-        bar.plain.triggered.connect(lambda: self._keep(Draft(self._drafts.present.xy)))
-        bar.undo.triggered.connect(lambda: self._go(self._drafts.undo))
-        bar.redo.triggered.connect(lambda: self._go(self._drafts.redo))
+        bar.plain.triggered.connect(lambda: self._do(easel.dress, None))
+        bar.undo.triggered.connect(lambda: self._do(easel.undo))
+        bar.redo.triggered.connect(lambda: self._do(easel.redo))
         bar.whole.triggered.connect(self._show)
         bar.save.triggered.connect(self._ask_name)
-        bar.result_chosen.connect(self._choose_result)
+        bar.result_chosen.connect(lambda name: self._do(easel.choose, name))
         bar.frame_chosen.connect(self._choose_frame)
         pose.chosen.connect(joints.set_selected)
-        pose.dragged.connect(self._drag)
-        pose.dropped.connect(self._place)
-        pose.nudged.connect(self._place)
+        pose.dragged.connect(lambda wanted: self._do(easel.drag, wanted))
+        pose.dropped.connect(lambda wanted: self._do(easel.place, wanted))
+        pose.nudged.connect(lambda wanted, held: self._do(easel.place, wanted, held))
         joints.chosen.connect(pose.set_selected)
-        joints.placed.connect(self._place)
-        joints.reset.connect(self._put_back)
+        joints.placed.connect(lambda wanted: self._do(easel.place, wanted))
+        joints.reset.connect(lambda: self._do(easel.put_back, joints.selected))
 
     # What a person does.
 
     def open(self, source: str, frame: int | None = None) -> None:
         """Edit another picture, or a frame of a video."""
         self._ask("open", lambda: self._work().open(source, frame))
-        if self.opened is None:
+        if self.easel.opened is None:
             self.pose.set_notice(f"Opening {shown_name(source)} …")
 
     def set_style(self, source: str) -> None:
@@ -153,16 +116,23 @@ class EditWindow(QMainWindow):
 
     def save(self, path: Path) -> None:
         """Write what is shown at the right, as it is by now."""
-        if self.opened is None:
+        easel = self.easel
+        if easel.opened is None:
             return
-        draw, source = self._draw(), self.opened.source
+        self._let_go()
+        drafts, draft, draw = easel.drafts, easel.drafts.present, easel.drawing()
+        inputs = [each.source for each in (easel.opened, draft.style) if each is not None]
 
-        def write() -> Path:
-            check_output(path, [source], overwrite=True)
-            write_picture(path, draw())
-            return path
+        def write() -> _Saved:
+            check_output(path, inputs, overwrite=True)
+            write_picture(path, draw(self._work().redrawer))
+            return _Saved(path, drafts, draft)
 
-        self._ask("save", write)
+        self._ask("save", write, every=True)
+
+    def _do(self, step: Callable[..., None], *how: object) -> None:
+        step(*how)
+        self._show()
 
     def _ask_picture(self) -> None:
         if source := ask_file(self, "Open a picture or video"):
@@ -173,102 +143,114 @@ class EditWindow(QMainWindow):
             self.set_style(source)
 
     def _ask_name(self) -> None:
-        if self.opened is None:
-            return
-        source = Path(self.opened.source)
-        kinds = f"Pictures ({' '.join('*' + suffix for suffix in PICTURES)})"
-        begin = source.with_name(f"{source.stem}.edited.png")
-        name, _ = QFileDialog.getSaveFileName(self, "Save the redrawn picture", str(begin), kinds)
-        if name:
-            path = Path(name)
-            self.save(path if path.suffix else path.with_suffix(".png"))
-
-    def _drag(self, wanted: np.ndarray) -> None:
-        if self.opened is not None:
-            self._dragged = self._inside(wanted)
-            self._show()
-
-    def _place(self, wanted: np.ndarray, onward: bool = False) -> None:
-        if self.opened is not None:
-            self._keep(Draft(self._inside(wanted), self._drafts.present.style), onward)
-
-    def _put_back(self) -> None:
-        """What is selected, or else everything."""
-        if self.opened is None:
-            return
-        xy = self._drafts.present.xy.copy()
-        joints = sorted(self.joints.selected) or list(range(len(xy)))
-        xy[joints] = self.opened.portrait.xy[joints]
-        self._place(xy)
-
-    def _choose_result(self, name: str) -> None:
-        self._results[self._styled] = name
-        self._show()
+        if self.easel.opened is not None:
+            self._ask_name_and(lambda: None, self.easel.opened)
 
     def _choose_frame(self, frame: int) -> None:
-        if self.opened is not None:
-            self.open(self.opened.source, frame)
+        if self.easel.opened is not None:
+            self.open(self.easel.opened.source, frame)
 
-    # What becomes of it.
+    # Before changes are lost.
 
-    @property
-    def _styled(self) -> bool:
-        return self._drafts.present.style is not None
+    def _detained(self, then: Callable[[], object], before: str) -> bool:
+        """Whether something has to come ``before`` that; if so, it is begun, and ``then`` called after it."""
+        if self._errands.pending("save"):
+            # A window that is to be closed opens no other picture.
+            self._then = self._then if self._then == self.close else then
+            return True
+        self._let_go()
+        easel = self.easel
+        if easel.opened is None or not easel.unsettled:
+            return False
+        opened, dialog = easel.opened, Unsaved(self, easel.opened.shown, before)
 
-    def _inside(self, wanted: np.ndarray) -> np.ndarray:
-        """As far as that can be redrawn; remembers what had to be kept back."""
-        assert self.opened is not None
-        xy, self._kept = kept_inside(self.opened.portrait, wanted)
-        return xy
+        def answer() -> None:
+            if dialog.clickedButton() is dialog.save:
+                self._ask_name_and(then, opened)
+            elif dialog.clickedButton() is dialog.discard:
+                easel.drafts.settle(easel.drafts.present)
+                then()
+            else:
+                self._stay()
 
-    def _keep(self, draft: Draft, onward: bool = False) -> None:
-        self._dragged = None
-        self._drafts.keep(draft, onward)
-        self._show()
+        self._ask_person(dialog, answer)
+        return True
 
-    def _go(self, way: Callable[[], None]) -> None:
-        self._dragged, self._kept = None, []
-        way()
-        self._show()
+    def _ask_name_and(self, then: Callable[[], object], opened: Opened) -> None:
+        """Save under a name that a person chooses, and ``then`` go on."""
+        dialog = PictureName(self, "Save the redrawn picture", name_beside(opened.source))
+
+        def answer() -> None:
+            if dialog.path is None:
+                self._stay()
+            else:
+                self.save(dialog.path)
+                self._then = then
+
+        self._ask_person(dialog, answer)
+
+    def _ask_person(self, dialog: QDialog, answer: Callable[[], None]) -> None:
+        """Show it, and call ``answer`` when it is gone; until then nothing else happens in the window."""
+
+        def finish() -> None:
+            self._asking = None
+            dialog.deleteLater()
+            answer()
+
+        self._asking = dialog
+        dialog.finished.connect(finish)
+        dialog.open()
+
+    def _let_go(self) -> None:
+        """End a drag where it is."""
+        self.pose.let_go()
+        if self.easel.dragging:
+            self._do(self.easel.let_go)
+
+    def _stay(self) -> None:
+        """Go on with the picture that is there."""
+        if self.easel.opened is not None:
+            self.bar.show_frames(self.easel.opened.frame, self.easel.opened.frames)
+
+    # What is shown.
 
     def _begin(self, opened: Opened) -> None:
-        """Another picture; the style stays."""
-        same = self.opened is not None and self.opened.portrait.skeleton == opened.portrait.skeleton
-        self.opened, self._dragged, self._kept = opened, None, []
-        self._drafts = Drafts(Draft(opened.portrait.xy, self._drafts.present.style))
-        self.joints.show_skeleton(opened.portrait.skeleton)
+        """Another picture, once the one before may go."""
+        if self._detained(lambda: self._begin(opened), f"{opened.shown} is opened"):
+            return
+        first, skeleton = self.easel.opened is None, opened.portrait.skeleton
+        self.easel.put(opened)
+        self.joints.show_skeleton(skeleton)
         self.pose.set_notice("")
         self.pose.setFocus()
-        self.bar.show_frames(opened.frame, opened.frames)
-        if not same:
-            self.joints.set_selected(())
-            self.pose.set_selected(())
+        self._stay()
         self._show()
-        if self._studio is not None and self._studio.note:
+        if first and self._studio is not None and self._studio.note:
             self.banner.problem(self._studio.note)
 
     def _show(self) -> None:
-        """Show the present draft, or what it is becoming, and have it redrawn."""
-        draft, opened = self._drafts.present, self.opened
-        self.bar.plain.setEnabled(self._styled)
-        self.bar.undo.setEnabled(self._drafts.can_undo)
-        self.bar.redo.setEnabled(self._drafts.can_redo)
-        self.bar.show_result(self._result, self._styled)
+        """Show what the picture is becoming, and have it redrawn."""
+        easel, opened = self.easel, self.easel.opened
+        self.bar.plain.setEnabled(easel.style is not None)
+        self.bar.undo.setEnabled(easel.drafts.can_undo)
+        self.bar.redo.setEnabled(easel.drafts.can_redo)
+        self.bar.show_result(easel.result, easel.style is not None)
         for part in (self.bar.save, self.bar.whole, self.joints):
             part.setEnabled(opened is not None)
-        of_whom = f" in the appearance of {draft.style.shown}" if draft.style else ""
-        self.panes[1].title.setText(f"Redrawn{of_whom}")
+        of_whom = f" in the appearance of {easel.style.shown}" if easel.style else ""
+        self.panes[1].set_title(f"Redrawn{of_whom}")
         if opened is None:
             return
-        xy, portrait = self.landmarks, opened.portrait
-        self.panes[0].title.setText(opened.shown)
+        xy, portrait = easel.landmarks, opened.portrait
+        self.setWindowTitle(f"{_TITLE}: {opened.shown}[*]")
+        self.setWindowModified(easel.unsettled)
+        self.panes[0].set_title(opened.shown)
         self.pose.show_picture(portrait.image, self._part)
         self.pose.show_pose(portrait.skeleton, xy, portrait.corners)
         self.joints.show_pose(xy, portrait.xy)
-        moved = int((np.abs(xy - portrait.xy) >= 0.05).any(axis=1).sum())
-        self.state.setText(said_inside(self._kept) if self._kept else f"{moved} of {len(xy)} moved. {_HINT}")
-        draw, alone = self._draw(), self._result == "square"
-        self._ask("redraw", lambda: _Redrawn(portrait, draw(), alone))
+        self.state.setText(f"{easel.said} {_HINT}")
+        draw, alone = easel.drawing(), easel.result == "square"
+        self._ask("redraw", lambda: _Redrawn(portrait, draw(self._work().redrawer), alone))
 
     @property
     def busy(self) -> bool:
@@ -276,29 +258,16 @@ class EditWindow(QMainWindow):
         return self._errands.pending()
 
     @property
-    def landmarks(self) -> np.ndarray:
-        """Where they are wanted by now ``(K, 2)``, in pixels of the picture."""
-        return self._drafts.present.xy if self._dragged is None else self._dragged
-
-    @property
-    def _result(self) -> str:
-        return self._results[self._styled]
-
-    @property
     def _part(self) -> QRect | None:
         """What of the picture is shown; None for all of it."""
-        if self.bar.whole.isChecked() or self.opened is None:
+        if self.bar.whole.isChecked() or self.easel.opened is None:
             return None
-        portrait = self.opened.portrait
-        margin = _AROUND * float(portrait.box[2])
-        left, top = np.floor(portrait.corners.min(0) - margin).astype(int)
-        right, bottom = np.ceil(portrait.corners.max(0) + margin).astype(int)
-        return QRect(left, top, right - left + 1, bottom - top + 1)
+        return surroundings(self.easel.opened.portrait)
 
     # The thread.
 
-    def _ask(self, kind: str, errand: Callable[[], object]) -> None:
-        self._errands.ask(kind, errand)
+    def _ask(self, kind: str, errand: Callable[[], object], every: bool = False) -> None:
+        self._errands.ask(kind, errand, every)
         self._timer.start()
 
     def _work(self) -> Studio:
@@ -307,23 +276,16 @@ class EditWindow(QMainWindow):
             self._studio = Studio(self._options)
         return self._studio
 
-    def _draw(self) -> Callable[[], np.ndarray]:
-        """What draws the picture as it is wanted now, whatever is wanted later."""
-        assert self.opened is not None
-        style = self._drafts.present.style
-        portrait, xy, result = self.opened.portrait, self.landmarks, self._result
-        dressed = None if style is None else style.portrait
-        return lambda: self._work().redrawer.redraw(portrait, xy, dressed, result)
-
     def _look(self) -> None:
-        """Take what the thread has done."""
-        for done in self._errands.done():
+        """Take what the thread has done; while a person is asked something, all stays as it is."""
+        while self._asking is None and (done := self._errands.done()) is not None:
             if done.error is not None:
                 self._fail(done)
             else:
                 self._take(done)
-        if self._closing:
-            self.close()
+        if self._then is not None and not self._errands.pending("save"):
+            then, self._then = self._then, None
+            then()
         elif not self._errands.pending():
             self._timer.stop()
 
@@ -332,31 +294,37 @@ class EditWindow(QMainWindow):
             case Opened() as opened if done.kind == "open":
                 self._begin(opened)
             case Opened() as opened:
-                self._keep(Draft(self._drafts.present.xy, opened))
-            case Path() as path:
+                self._do(self.easel.dress, opened)
+            case _Saved(path, drafts, draft):
+                drafts.settle(draft)
+                self.setWindowModified(self.easel.unsettled)
                 folder = QUrl.fromLocalFile(str(path.parent))
                 action = Action("Open folder", lambda: QDesktopServices.openUrl(folder))
                 self.banner.note(f"Saved {path.name}", action)
-            case _Redrawn() as redrawn if self.opened and redrawn.portrait is self.opened.portrait:
+            case _Redrawn() as redrawn if (
+                self.easel.opened and redrawn.portrait is self.easel.opened.portrait
+            ):
                 self.redrawn.set_notice("")
                 self.redrawn.show_picture(redrawn.picture, None if redrawn.alone else self._part)
 
     def _fail(self, done: Done) -> None:
-        """Say it; what was there stays."""
+        """Say it; what was there stays, also if it was to make room for something else."""
         assert done.error is not None
         self.banner.problem(explain(done.error)[0])
-        if self.opened is None:
+        if done.kind == "save":
+            self._then = None
+        if self.easel.opened is None:
             self.pose.set_notice(_EMPTY)
-        else:
-            self.bar.show_frames(self.opened.frame, self.opened.frames)
+        self._stay()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
-        """Close when a picture that is being saved is written."""
+        """Close when changes are saved or given up; at once where that is being asked already."""
         assert event is not None
-        self._closing = self._errands.pending("save")
-        if self._closing:
+        if self._asking is None and self._detained(self.close, "the window closes"):
             event.ignore()
             return
         self._timer.stop()
         self._errands.close()
+        if self._asking is not None:
+            self._asking.close()
         event.accept()

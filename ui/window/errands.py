@@ -17,13 +17,13 @@ class Done:
 
 
 class Errands:
-    """One thread that runs errands in the order they were asked for; of each kind only the newest waits.
+    """One thread that runs errands in the order they were asked for.
 
     The window polls ``done``: what would otherwise be a signal for every picture.
     """
 
     def __init__(self, name: str) -> None:
-        self._waiting: dict[str, Callable[[], object]] = {}
+        self._waiting: list[tuple[str, Callable[[], object]]] = []
         self._done: list[Done] = []
         self._at_work = ""
         self._closed = False
@@ -31,23 +31,24 @@ class Errands:
         self._thread = threading.Thread(target=self._work, name=f"kptrack {name}", daemon=True)
         self._thread.start()
 
-    def ask(self, kind: str, errand: Callable[[], object]) -> None:
-        """Have this run; an older one of its kind that still waits is forgotten."""
+    def ask(self, kind: str, errand: Callable[[], object], every: bool = False) -> None:
+        """Have this run. Older ones of its kind that wait are forgotten, unless ``every`` one counts."""
         with self._changed:
-            self._waiting.pop(kind, None)
-            self._waiting[kind] = errand
+            if not every:
+                self._waiting = [each for each in self._waiting if each[0] != kind]
+            self._waiting.append((kind, errand))
             self._changed.notify()
 
-    def done(self) -> list[Done]:
-        """What has ended since this was asked last."""
+    def done(self) -> Done | None:
+        """The oldest that has ended and has not been told of; None where there is none."""
         with self._changed:
-            done, self._done = self._done, []
-        return done
+            return self._done.pop(0) if self._done else None
 
     def pending(self, *kinds: str) -> bool:
         """Whether one of these kinds, or of any, waits, runs or has not been told of."""
         with self._changed:
-            there = {*self._waiting, self._at_work, *(each.kind for each in self._done)} - {""}
+            waiting, done = [kind for kind, _ in self._waiting], [each.kind for each in self._done]
+            there = {*waiting, self._at_work, *done} - {""}
         return bool(there & set(kinds) if kinds else there)
 
     def close(self) -> None:
@@ -63,8 +64,8 @@ class Errands:
                 self._changed.wait_for(lambda: self._waiting or self._closed)
                 if self._closed:
                     return
-                self._at_work = kind = next(iter(self._waiting))
-                errand = self._waiting.pop(kind)
+                kind, errand = self._waiting.pop(0)
+                self._at_work = kind
             try:
                 done = Done(kind, errand())
             except Exception as error:  # noqa: BLE001 (the guard of this thread; the window says it)

@@ -19,6 +19,7 @@ from ui.window.buildbar import BuildBar
 from ui.window.controls import LEAST_SCALE, MOST_SCALE, Controls
 from ui.window.drops import DropTarget
 from ui.window.news import News
+from ui.window.options import live_options
 from ui.window.saving import Saver
 from ui.window.settings import Settings
 from ui.window.strip import Strip
@@ -235,16 +236,7 @@ class LivePage(DropTarget):
             self.bridge.report()
 
     def _live_options(self) -> LiveOptions:
-        settings = self._settings
-        return replace(
-            self._options,
-            model=settings.model,
-            runtime=settings.runtime,
-            settings=settings.tracking,
-            overlay=self._overlay(),
-            camera=settings.camera_request,
-            mirror=settings.mirror,
-        )
+        return live_options(self._settings, self._options, self._overlay())
 
     def _overlay(self) -> Overlay:
         """As the settings say; nothing while it is hidden."""

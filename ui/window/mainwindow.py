@@ -13,12 +13,12 @@ from PyQt6.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QTabWidget, QVBoxL
 
 from tracker.live import LiveStatus
 from ui.live import LiveOptions
-from ui.process import Request
 from ui.window.banner import Action, Banner
 from ui.window.batch import BatchTab
 from ui.window.cameras import CameraWatch
 from ui.window.compare import CompareTab
 from ui.window.livepage import LivePage
+from ui.window.options import batch_request
 from ui.window.pickers import ModelPicker
 from ui.window.settings import Settings, save_settings
 
@@ -35,14 +35,14 @@ class Window(QMainWindow):
     def __init__(self, settings: Settings, options: LiveOptions, file: Path) -> None:
         """``options`` are what the settings do not know."""
         super().__init__()
-        self._settings, self._options, self._file = settings, options, file
+        self._settings, self._file = settings, file
         self.setWindowTitle("kptrack")
         self.resize(*_SIZE)
         self.restoreGeometry(QByteArray.fromBase64(settings.geometry.encode()))
         self.banner = Banner()
         self.models = ModelPicker(settings.model)
         self.live = LivePage(settings, options, self.banner)
-        self.batch = BatchTab(self._request)
+        self.batch = BatchTab(lambda: batch_request(self._settings, options))
         self.compare = CompareTab(lambda: self._settings.model)
         self.tabs = QTabWidget()
         tab_bar = self.tabs.tabBar()
@@ -107,18 +107,6 @@ class Window(QMainWindow):
         """While the window closes nobody reads its messages."""
         if self._closing_since_s is not None and status.recording.message:
             print(f"kptrack: {status.recording.message}", file=sys.stderr, flush=True)
-
-    def _request(self) -> Request:
-        """How the Batch tab processes: as the Live tab does."""
-        settings = self._settings
-        return Request(
-            model=settings.model,
-            runtime=settings.runtime,
-            precision=self._options.precision,
-            device=self._options.device,
-            settings=settings.tracking,
-            overlay=settings.drawing,
-        )
 
     def _choose_model(self, model: str) -> None:
         self._keep(replace(self._settings, model=model))

@@ -65,6 +65,11 @@ class PoseView(PictureView):
         self._describe()
         self.update()
 
+    def let_go(self) -> None:
+        """Forget what the mouse holds: the landmarks, or the picture, are about to be others."""
+        self._pressed = self._band = None
+        self.update()
+
     def _describe(self) -> None:
         names = [] if self._skeleton is None else [self._skeleton.joints[each] for each in self._selected]
         self.setAccessibleDescription(f"selected: {', '.join(names) or 'nothing'}; arrow keys move it")
@@ -128,8 +133,7 @@ class PoseView(PictureView):
         if self._pressed is not None:
             by = self.to_picture(event.position()) - self._pressed
             self._pressed = None
-            if by.any():
-                self.dropped.emit(self._wanted(by))
+            self.dropped.emit(self._wanted(by))
         self._band = None
         self.update()
 
