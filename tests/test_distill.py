@@ -29,8 +29,8 @@ from training.__main__ import main
 from training.config import DistillConfig, Jitter, with_settings
 from training.distill import Pupil, config_for, distill, examine
 from training.lessons import Lessons, ask, disturbed
+from training.run import Run, TrainingStopped
 from training.stored import load_sets
-from training.train import Run, TrainingStopped
 
 CPU = torch.device("cpu")
 TINY = StudentConfig(input_size=32, width=4, pairs=1)

@@ -18,8 +18,9 @@ from training.framing import frame
 from training.images import Pictures
 from training.perceptual import PerceptualLoss
 from training.poses import load_prior
+from training.run import Run
 from training.stored import load_sets
-from training.train import Run, train
+from training.train import train
 
 CPU = torch.device("cpu")
 JOINT = {name: index for index, name in enumerate(HUMAN.joints)}

@@ -34,7 +34,8 @@ from training.poses import load_prior
 from training.processes import ALONE, Joined, Processes, ToldElsewhere, open_processes
 from training.projection import project
 from training.puppets import Puppets
-from training.train import Run, TrainingStopped, train
+from training.run import Run, TrainingStopped
+from training.train import train
 
 if not (torch.distributed.is_available() and torch.distributed.is_gloo_available()):
     pytest.skip("this PyTorch has no torch.distributed with gloo", allow_module_level=True)

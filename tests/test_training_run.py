@@ -21,7 +21,8 @@ from training.__main__ import main
 from training.learner import Learner, learning_rate_factor
 from training.perceptual import PerceptualLoss
 from training.pool import ImagePool
-from training.train import Run, TrainingStopped, train
+from training.run import Run, TrainingStopped
+from training.train import train
 
 CPU = torch.device("cpu")
 

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from engines.engine import MissingCapability
+from engines.engine import Engine, MissingCapability
+from training.ablations import ABLATIONS, ablate
+from training.baselines import BASELINES
 from training.benchmarks import PROTOCOLS, as_markdown, measure
 from training.config import PRESETS, with_settings
 
@@ -55,8 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "preset",
         nargs="?",
-        choices=(*PRESETS, _FINDER),
-        help="what to train: face, or the smaller face-lite for a CPU, …; finder finds them in a frame",
+        choices=(*PRESETS, *BASELINES, _FINDER),
+        help="what to train: face, or the smaller face-lite for a CPU, …; finder finds them in a frame;"
+        " imm and hourglass, which see labels, are what the paper is compared with",
     )
     train.add_argument(
         "--distill",
@@ -65,7 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         " (shipped, or a file)",
     )
     train.add_argument(
-        "--data", type=Path, required=True, help="folder with train/SET/{index.npz,images/} and prior/*.npz"
+        "--data",
+        type=Path,
+        required=True,
+        help="folder with train/SET/{index.npz,images/} and prior/*.npz; for imm and hourglass, with"
+        " labels/SET_train.npz",
     )
     train.add_argument(
         "--out", type=Path, required=True, help="folder of the run: log, grids, checkpoints, model"
@@ -88,6 +95,11 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--stop-at", type=int, metavar="STEP", help="end early, as for a try of several seeds")
     train.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting of the preset"
+    )
+    train.add_argument(
+        "--ablate",
+        choices=tuple(ABLATIONS),
+        help="change one thing about the method of a preset, for a study",
     )
     train.add_argument("--device", default="auto", help="auto, cpu or cuda:N [default: auto]")
     train.set_defaults(command=_train)
@@ -118,17 +130,24 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(options: argparse.Namespace, given: list[str]) -> int:
     from training.processes import ToldElsewhere, open_processes
-    from training.train import Run, train
+    from training.run import Run
+    from training.train import train
 
     if (options.preset is None) == (options.distill is None):
         raise ValueError(f"what to train? Either --distill MODEL or one of {', '.join(PRESETS)}")
+    if options.ablate and options.preset not in PRESETS:
+        raise ValueError(f"--ablate goes with one of {', '.join(PRESETS)}")
     if options.distill is not None:
         return _distill(options, given)
     if options.preset == _FINDER:
         return _find(options, given)
     if options.boxes or options.clips:
         raise ValueError("--boxes and --clips go with finder")
+    if options.preset in BASELINES:
+        return _train_baseline(options, given)
     config = with_settings(PRESETS[options.preset], options.set)
+    if options.ablate:
+        config = ablate(config, options.ablate)
     command = f"kptrack {shlex.join(_portable(given))}"
     run = Run(options.data, options.out, options.perceptual, command, options.start)
     try:
@@ -143,7 +162,7 @@ def _distill(options: argparse.Namespace, given: list[str]) -> int:
     from engines import load_model
     from engines.eager import choose_device
     from training.distill import config_for, distill
-    from training.train import Run
+    from training.run import Run
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("--distill runs in one process: start it without torchrun")
@@ -161,7 +180,7 @@ def _distill(options: argparse.Namespace, given: list[str]) -> int:
 def _find(options: argparse.Namespace, given: list[str]) -> int:
     from training.config import FindingConfig
     from training.finder import Sources, train_finder
-    from training.train import Run
+    from training.run import Run
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("finder is trained in one process: start it without torchrun")
@@ -169,6 +188,25 @@ def _find(options: argparse.Namespace, given: list[str]) -> int:
     sources = Sources(options.boxes, options.start and Path(options.start), tuple(options.clips))
     config = with_settings(FindingConfig(), options.set)
     return _FINE if train_finder(run, config, options.resume, sources) else _INTERRUPTED
+
+
+def _train_baseline(options: argparse.Namespace, given: list[str]) -> int:
+    from engines.eager import choose_device
+    from training.baselines import train_baseline
+    from training.imm import ImmConfig
+    from training.run import Run
+
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ValueError(f"{options.preset} is trained in one process: start it without torchrun")
+    if options.start:
+        raise ValueError(f"--start goes with {', '.join(PRESETS)} or finder")
+    config = with_settings(BASELINES[options.preset], options.set)
+    if options.perceptual and not isinstance(config, ImmConfig):
+        raise ValueError(f"--perceptual does not go with {options.preset}, which learns from labels alone")
+    run = Run(options.data, options.out, options.perceptual, f"kptrack {shlex.join(_portable(given))}")
+    device = choose_device(options.device)
+    finished = train_baseline(run, config, options.resume, device, options.stop_at)
+    return _FINE if finished else _INTERRUPTED
 
 
 def _portable(given: list[str]) -> list[str]:
@@ -179,6 +217,7 @@ def _portable(given: list[str]) -> list[str]:
 
 def _evaluate(options: argparse.Namespace, given: list[str]) -> int:
     from engines import open_engine
+    from training.baselines import open_baseline
     from training.evaluate import as_text, evaluate
 
     if options.regress and not options.protocol:
@@ -186,7 +225,9 @@ def _evaluate(options: argparse.Namespace, given: list[str]) -> int:
     if options.protocol and options.crop != "truth":
         raise ValueError("--crop: a protocol says itself where its crops come from")
     benchmark = PROTOCOLS[options.protocol](options.data) if options.protocol else None
-    engine = open_engine(options.model, runtime="eager", precision="fp32", device=options.device)
+    engine: Engine = open_baseline(Path(options.model), options.device) or open_engine(
+        options.model, runtime="eager", precision="fp32", device=options.device
+    )
     model = Path(options.model).stem
     if benchmark:
         measures = measure(engine, model, benchmark, options.regress)

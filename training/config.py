@@ -70,6 +70,9 @@ class TrainConfig:
     )  # of the prior's sources, in the same manner
     pool: int = 50
     ema: float = 0.999
+    # For studies only: a name in ``training.ablations``, and how many poses there are in the prior (0: all).
+    ablation: str = ""
+    prior_size: int = 0
 
     def to_json(self) -> str:
         """One line, for checkpoints and cards."""
@@ -228,7 +231,7 @@ PRESETS = {
 }
 
 
-Config = TypeVar("Config", TrainConfig, DistillConfig, FindingConfig)
+Config = TypeVar("Config")
 
 
 def with_settings(config: Config, settings: list[str]) -> Config:

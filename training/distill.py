@@ -28,8 +28,8 @@ from training.learner import growing_average
 from training.lessons import Lesson, Lessons, answers
 from training.processes import ALONE
 from training.regressor import autocast, descend
+from training.run import Log, Run, Saver, interruptible
 from training.stored import load_sets
-from training.train import Log, Run, Saver, interruptible
 
 _LOOK_EVERY = 250
 _LOOKED_AT = 12  # pictures in a grid

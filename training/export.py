@@ -14,6 +14,7 @@ from engines.model import Model
 from engines.network import LandmarkNet, PoseRegressor, SkeletonDrawer
 from engines.skeleton import SKELETONS
 from engines.student import StudentNet
+from training.ablations import departures
 from training.calibrate import NEAR_PERCENT, calibrate, labelled, self_labelled
 from training.config import DistillConfig, TrainConfig
 from training.stored import StoredSet
@@ -21,7 +22,18 @@ from training.stored import StoredSet
 LICENCE = "research use only: trained on pictures of people without a licence for more; see weights/NOTICE.md"
 
 # What a model's card says of the run is true of the decoder too; its scores and accuracy are not.
-_SHARED = ("method", "data", "command", "step", "recipe", "hardware", "licence", "deviation", "start")
+_SHARED = (
+    "method",
+    "data",
+    "command",
+    "step",
+    "recipe",
+    "hardware",
+    "licence",
+    "deviation",
+    "ablation",
+    "start",
+)
 
 
 def export_model(
@@ -60,6 +72,8 @@ def export_model(
         card["deviation"] = (
             "Φ learned first, and beside the pictures, from drawn puppets in poses of the prior"
         )
+    if changed := departures(config):
+        card["ablation"] = changed
     card["scores"] = _score(network, config, data, sets)
     Model(skeleton, config.network, config.crop_scale, network.state_dict(), card).save(path)
 

@@ -25,8 +25,8 @@ from training.export import LICENCE, hardware
 from training.learner import growing_average
 from training.processes import ALONE
 from training.regressor import autocast
+from training.run import Log, Run, Saver, interruptible
 from training.scenes import Scene, Scenes, stacked
-from training.train import Log, Run, Saver, interruptible
 
 _WARM_UP = 200  # steps until the learning rate is full
 _LOOK_EVERY = 500

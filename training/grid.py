@@ -22,16 +22,23 @@ TILE = 128
 
 @torch.no_grad()
 def write_grid(
-    path: Path, nets: tuple[SkeletonDrawer, Decoder, PoseRegressor], skeleton: Skeleton, batch: Batch
+    path: Path,
+    nets: tuple[SkeletonDrawer, Decoder, PoseRegressor],
+    skeleton: Skeleton,
+    batch: Batch,
+    bottleneck: bool = True,
 ) -> None:
-    """A PNG with a column a picture: x, x', y = Φ(x), β(η(y)), x̂ = Ψ(β(η(y)), x'), the landmarks on x."""
+    """A PNG with a column a picture: x, x', y = Φ(x), β(η(y)), x̂ = Ψ(β(η(y)), x'), the landmarks on x.
+
+    Without the ``bottleneck`` x̂ = Ψ(y, x').
+    """
     drawer, decoder, regressor = nets
     target = as_input(batch.image)
     drawn = drawer(target)
     points = regressor(drawn)
     edges = torch.tensor(skeleton.layers, device=target.device)
     clean = render(points, edges, target.shape[-1])
-    redrawn = decoder(clean, as_input(batch.other))
+    redrawn = decoder(clean if bottleneck else drawn, as_input(batch.other))
     rows = [tiles(each) for each in (target, as_input(batch.other), drawn, clean, redrawn)]
     pixels = to_pixels(points, TILE).cpu().numpy()
     rows.append([annotated(image, xy, skeleton) for image, xy in zip(rows[0], pixels, strict=True)])

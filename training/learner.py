@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -17,10 +17,12 @@ from engines.network import PoseRegressor, SkeletonDrawer, initialise, move
 from engines.render import render
 from engines.skeleton import Skeleton
 from training import losses
+from training.ablations import IMAGE_DISCRIMINATOR, NO_BOTTLENECK, SECOND_CYCLE
 from training.augment import apply_maps, warp_like_jitter
 from training.config import TrainConfig
 from training.images import Batch, as_input
-from training.networks import Decoder, Discriminator
+from training.networks import Decoder, Discriminator, frozen
+from training.painting import ImageJudge, SecondCycle
 from training.perceptual import PerceptualLoss
 from training.pool import ImagePool
 from training.processes import ALONE, Processes
@@ -30,7 +32,7 @@ _BETAS = (0.5, 0.999)
 
 
 class Learner:
-    """Φ, Ψ, η and D_Y as they learn. ``state_dict`` holds all of it, for checkpoints.
+    """Φ, Ψ, η and D_Y as they learn, and what a study adds. ``state_dict`` holds all of it, for checkpoints.
 
     Several ``processes`` do what one does on the shares of all together, and are in the same state after
     every step. Only batch norm sees less: in a step it normalises each process's share by itself, and what it
@@ -74,6 +76,11 @@ class Learner:
             "regressor": torch.optim.Adam(self.regressor.parameters(), config.lr, betas=_BETAS),
         }
         self.warm_start = torch.optim.Adam(self.drawer.parameters(), config.warm_start_lr)
+        self.painting: SecondCycle | ImageJudge | None = None
+        if config.ablation == SECOND_CYCLE:
+            self.painting = SecondCycle()
+        elif config.ablation == IMAGE_DISCRIMINATOR:
+            self.painting = ImageJudge(config.discriminator_width, config.lr, _BETAS, device)
 
     def _new(self, network: nn.Module) -> Any:
         initialise(network)
@@ -95,6 +102,7 @@ class Learner:
             "averaged": self.averaged,
             "pool": self.pool,
             "warm_start": self.warm_start,
+            **({"painting": self.painting} if self.painting else {}),
             **{f"{name}_optimiser": each for name, each in self.optimisers.items()},
         }
 
@@ -132,7 +140,7 @@ class Learner:
             on_picture = self.mean_pose * batch.boxes[:, None, 2:] + batch.boxes[:, None, :2]
             poses = apply_maps(on_picture, torch.linalg.inv(batch.maps))
             images = batch.image
-        with autocast(self.device), _frozen(self.regressor):
+        with autocast(self.device), frozen(self.regressor):
             drawn = self.drawer(as_input(images))[: len(poses)]
             read = points_of(self.regressor.logits(drawn)) if len(batch.puppets) else poses
         clean = render(poses, self.edges, drawn.shape[-1])
@@ -174,15 +182,19 @@ class Learner:
         real = render(poses, self.edges, target.shape[-1])
 
         # Φ and Ψ.
-        with autocast(self.device), _frozen(self.discriminator, self.regressor):
+        with autocast(self.device), frozen(self.discriminator, self.regressor):
             drawn = self.drawer(torch.cat([target, as_input(batch.view), as_input(batch.puppets)]))
             points = points_of(self.regressor.logits(drawn))
             points, view_points, puppet_points = points.tensor_split([len(target), 2 * len(target)])
             drawn, drawn_puppets = drawn.tensor_split([2 * len(target)])
             answers = self.discriminator(self._augmented(drawn, generator))
             clean = render(points, self.edges, target.shape[-1])
-            redrawn = self.decoder(clean, appearance)
+            shown = drawn[: len(target)] if config.ablation == NO_BOTTLENECK else clean
+            redrawn = self.decoder(shown, appearance)
             reconstruction = self.perceptual(redrawn, target)
+            painting = torch.zeros((), device=self.device)
+            if self.painting:
+                painting = self.painting.loss(self.drawer, self.decoder, real, appearance)
         adversarial = losses.adversarial(answers, real=True)
         equivariance = losses.equivariance(
             points, batch.maps, view_points, batch.view_maps, batch.mirrored, self.mirror
@@ -198,7 +210,8 @@ class Learner:
             + config.reconstruction * reconstruction
             + ramp * config.equivariance * equivariance
             + config.mean_shape * mean_shape
-            + config.puppet * puppet,
+            + config.puppet * puppet
+            + painting,
             self.processes,
             self.drawer,
             self.decoder,
@@ -214,6 +227,12 @@ class Learner:
         on_real, on_fake = zip(*(answer.chunk(2) for answer in both), strict=True)
         discrimination = (losses.adversarial(on_real, True) + losses.adversarial(on_fake, False)) / 2
         descend(self.optimisers["discriminator"], discrimination, self.processes)
+
+        studied = {}
+        if self.painting:
+            rate = config.lr * learning_rate_factor(number, config)
+            learned = self.painting.learn(target, appearance, rate, self.processes)
+            studied = {"painting": painting.detach(), **learned}
 
         # η.
         seen = drawn[: len(real)]
@@ -235,6 +254,7 @@ class Learner:
             "discrimination": discrimination.detach(),
             "reading": reading.detach(),
             "cycle": cycle.detach(),
+            **studied,
         }
 
     def _augmented(self, drawn: Tensor, generator: torch.Generator) -> Tensor:
@@ -260,21 +280,3 @@ def learning_rate_factor(number: int, config: TrainConfig) -> float:
     share = number / config.steps if number > 0 else 1 + number / config.warm_start_steps
     done = (share - config.lr_decay_from) / (1 - config.lr_decay_from)
     return 0.02 + 0.98 * (0.5 + 0.5 * math.cos(math.pi * min(1.0, max(0.0, done))))
-
-
-class _frozen:
-    """Within it, gradients pass through the networks but none is kept for their weights."""
-
-    def __init__(self, *networks: nn.Module) -> None:
-        self._networks = networks
-
-    def _parameters(self) -> Iterator[nn.Parameter]:
-        return (each for network in self._networks for each in network.parameters())
-
-    def __enter__(self) -> None:
-        for parameter in self._parameters():
-            parameter.requires_grad_(False)
-
-    def __exit__(self, *exception: object) -> None:
-        for parameter in self._parameters():
-            parameter.requires_grad_(True)

@@ -1,13 +1,17 @@
-"""What learns beside Φ and η: the discriminator D_Y (KeypointGAN, supplement figure 10), and Ψ."""
+"""What learns beside Φ and η: Ψ and the discriminators D_Y (KeypointGAN, supplement figure 10) and D_X."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engines.decoder import Decoder
 
-__all__ = ["Decoder", "Discriminator", "PatchDiscriminator"]
+__all__ = ["Decoder", "Discriminator", "ImageDiscriminator", "PatchDiscriminator", "frozen"]
 
 
 class PatchDiscriminator(nn.Module):
@@ -51,3 +55,48 @@ class Discriminator(nn.Module):
             )
             answers.append(scale(smaller))
         return answers
+
+
+class ImageDiscriminator(nn.Module):
+    """D_X: is ``image`` a picture, or painted, given another picture of the same subject?
+
+    The paper shows it as a figure only, so the layers are ours. C(k,s,o) is a convolution of kernel k and
+    stride s to o channels, padding 1, with a bias; IN is InstanceNorm:
+
+        each of the two pictures by itself   C(4,2,w) IN LeakyReLU(0.2)   C(4,2,2w) IN LeakyReLU(0.2)
+        both on top of each other, 4w        C(4,2,4w) IN LeakyReLU(0.2)  C(4,1,8w) IN LeakyReLU(0.2)
+                                             C(4,1,1)
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.image, self.beside = (
+            nn.Sequential(*self._layer(3, width, 2), *self._layer(width, 2 * width, 2)) for _ in range(2)
+        )
+        self.both = nn.Sequential(
+            *self._layer(4 * width, 4 * width, 2),
+            *self._layer(4 * width, 8 * width, 1),
+            nn.Conv2d(8 * width, 1, 4, 1, 1),
+        )
+
+    @staticmethod
+    def _layer(inputs: int, outputs: int, stride: int) -> list[nn.Module]:
+        conv = nn.Conv2d(inputs, outputs, 4, stride, 1)
+        return [conv, nn.InstanceNorm2d(outputs), nn.LeakyReLU(0.2, inplace=True)]
+
+    def forward(self, image: Tensor, beside: Tensor) -> Tensor:
+        """``(B, 3, S, S)`` twice → one number a patch."""
+        return self.both(torch.cat([self.image(image), self.beside(beside)], 1))
+
+
+@contextmanager
+def frozen(*networks: nn.Module) -> Iterator[None]:
+    """Within it, gradients pass through the networks but none is kept for their weights."""
+    parameters = [each for network in networks for each in network.parameters()]
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)

@@ -100,6 +100,14 @@ def _vector(like: Tensor, values: tuple[float, ...]) -> Tensor:
     return torch.tensor(values, device=like.device).view(1, -1, 1, 1)
 
 
+class Pixels(nn.Module):
+    """The picture itself, in place of features of it: a study of what these are good for."""
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Images ``(B, 3, S, S)`` → the only tap."""
+        return [image]
+
+
 class PerceptualLoss(nn.Module):
     """Mean over taps of (squared error / its running mean): about 1 all through a run.
 

@@ -75,15 +75,18 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
 
     A file holds ``pts`` ``(N, K, 2)``, or ``poses`` or ``joints`` ``(N, J, 2 or 3)`` whose joints are named:
     in space they are seen by a camera, in a picture what joints they lack is put between the others.
+    Of all that, ``config.prior_size`` poses or, at 0, every one. Raises ``ValueError`` where none is left.
     """
     rng = np.random.default_rng(config.seed)
     found: list[np.ndarray] = []
     views: list[np.ndarray] = []
     flat: list[np.ndarray] = []
     source: list[str] = []
+    left_out: list[str] = []
     for path in sorted(folder.rglob("*.npz")):
         arrays = load_arrays(path)
         if config.prior_weights.get(path.stem) == 0:
+            left_out.append(path.stem)
             continue
         if "pts" in arrays:
             found.append(arrays["pts"])
@@ -98,18 +101,41 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
                 flat.append(poses)
             found.append(poses)
             source += [path.stem] * len(poses)
-    if not found:
+    if not found and not left_out:
         raise ValueError(f"no poses under {folder}: want *.npz files with an array pts (N, K, 2)")
     names, index, counts = np.unique(source, return_inverse=True, return_counts=True)
     shares = np.array(
         [config.prior_weights.get(str(name), count) for name, count in zip(names, counts, strict=True)]
     )
+    if not shares.any():
+        raise ValueError(
+            f"no poses left under {folder}: prior_weights of {', '.join([*left_out, *names])} are 0"
+        )
     weights = (shares / counts)[index]
+    if config.prior_size:
+        if views:
+            raise ValueError(f"prior_size counts poses in pictures, those under {folder} are in space")
+        chosen = _chosen(weights, config)
+        return PosePrior(np.concatenate(found)[chosen], skeleton, config)
     if views and flat:
         views.append(projection.lift(np.concatenate(flat), np.concatenate(views)))
     return PosePrior(
         np.concatenate(found), skeleton, config, weights, np.concatenate(views) if views else None
     )
+
+
+def _chosen(weights: np.ndarray, config: TrainConfig) -> np.ndarray:
+    """Indices of ``prior_size`` different poses, drawn as their weights are; the ten are among the fifty."""
+    there = np.count_nonzero(weights)
+    if not 0 < config.prior_size <= there:
+        raise ValueError(
+            f"prior_size {config.prior_size}: want 1 to {there}, as many as there are, or 0: all"
+        )
+    # Who comes first when each arrives at its own rate: no one's turn depends on how many are wanted.
+    arrivals = np.full(len(weights), np.inf)
+    waits = np.random.default_rng(config.seed).exponential(size=len(weights))
+    np.divide(waits, weights, out=arrivals, where=weights > 0)
+    return np.argsort(arrivals)[: config.prior_size]
 
 
 def _named(path: Path, arrays: dict[str, np.ndarray]) -> tuple[np.ndarray, list[str]]:

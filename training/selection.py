@@ -21,12 +21,13 @@ def label_free_score(
     perceptual: PerceptualLoss,
     skeleton: Skeleton,
     batch: Batch,
+    bottleneck: bool = True,
 ) -> dict[str, float]:
     """Measures on held-out pictures, lower is better, and ``score``, which adds them up.
 
     ``held_out_reconstruction``: perceptual error as a share of that between two pictures of the batch;
     ``held_out_equivariance``: mean distance of the points of two crops of a picture, percent of the crop's
-    side; ``held_out_cycle``: mean squared difference of y and β(η(y)).
+    side; ``held_out_cycle``: mean squared difference of y and β(η(y)). Without the ``bottleneck`` Ψ sees y.
     """
     drawer, decoder, regressor = nets
     target, view = as_input(batch.image), as_input(batch.view)
@@ -34,7 +35,7 @@ def label_free_score(
     drawn = drawer(target)
     points, view_points = regressor(drawn), regressor(drawer(view))
     clean = render(points, edges, target.shape[-1])
-    redrawn = decoder(clean, as_input(batch.other))
+    redrawn = decoder(clean if bottleneck else drawn, as_input(batch.other))
     mirror = torch.from_numpy(skeleton.mirror).to(target.device)
     apart = losses.equivariance(points, batch.maps, view_points, batch.view_maps, batch.mirrored, mirror)
     measures = {
