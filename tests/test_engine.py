@@ -206,14 +206,19 @@ def test_models_compiled_in_one_process_keep_their_own_weights(model, heads):
         pytest.param(False, {"avx512_bf16": True}, "fp32", id="not in oneDNN"),
     ],
 )
-def test_auto_takes_bf16_where_the_processor_has_it(model, monkeypatch, onednn, native, wanted):
+def test_auto_takes_bf16_where_the_processor_has_it(monkeypatch, onednn, native, wanted):
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: onednn)
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: True)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: native)
-    engine = open_engine(model, device="cpu")
-    assert engine.precision == wanted
     has = "bf16" if wanted == "bf16" else "no bf16"
-    assert engine.describe == f"eager {wanted} on cpu (the processor has {has}; batch norm folded)"
+    assert module.choose_precision("auto", torch.device("cpu")) == (wanted, f"the processor has {has}")
+
+
+def test_an_engine_says_what_it_runs_in_and_why(model):
+    precision, reason = module.choose_precision("auto", torch.device("cpu"))
+    engine = open_engine(model, device="cpu")
+    assert engine.precision == precision
+    assert engine.describe == f"eager {precision} on cpu ({reason}; batch norm folded)"
 
 
 def test_a_model_a_file_or_a_path(model, tmp_path):

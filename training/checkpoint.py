@@ -77,7 +77,12 @@ def resume(path: Path, config: Config, device: torch.device, processes: Processe
 
 def _difference(stored: str, wanted: str) -> str:
     there, here = json.loads(stored), json.loads(wanted)
-    pairs = {name: (there.get(name, "nothing"), here.get(name, "nothing")) for name in {**here, **there}}
+    pairs = {name: (_told(there, name), _told(here, name)) for name in {**here, **there}}
     return ", ".join(
         f"{name} {there} there, {here} here" for name, (there, here) in pairs.items() if there != here
     )
+
+
+def _told(settings: dict[str, object], name: str) -> object:
+    value = settings.get(name, "")
+    return "nothing" if value == "" else value
