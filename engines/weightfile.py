@@ -36,25 +36,37 @@ class Contents:
 
 @dataclass(frozen=True)
 class FileKind:
-    """A kind of these files: ``format`` stands in them, ``called`` and ``remedy`` in what is said of one."""
+    """A kind of these files: ``format`` stands in them, ``called`` and ``remedy`` in what is said of one.
+
+    ``half``: floating weights are written as fp16.
+    """
 
     format: str
     called: str
     remedy: str = "export it again"
+    half: bool = True
 
     def save(self, path: Path, weights: Mapping[str, Tensor], described: Mapping[str, object]) -> None:
-        """Write the file, floating weights as fp16; it appears whole or not at all.
+        """Write the file; it appears whole or not at all.
 
         The same weights and description make the same bytes.
         """
         tensors = {
-            key: (value.half() if value.is_floating_point() else value).contiguous()
+            key: (value.half() if self.half and value.is_floating_point() else value).contiguous()
             for key, value in weights.items()
         }
         written = save(tensors, metadata={"format": self.format, "kptrack": json.dumps(described)})
         part = path.with_name(path.name + ".part")
         part.write_bytes(_in_order(written))
         part.replace(path)
+
+    def recognises(self, path: Path) -> bool:
+        """Whether there is such a file, as far as its first lines say."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                return (file.metadata() or {}).get("format") == self.format
+        except (SafetensorError, OSError):
+            return False
 
     def load(self, path: Path, assemble: Callable[[Contents], _T]) -> _T:
         """What ``assemble`` makes of the file's contents; it raises ``ValueError`` where they do not fit.

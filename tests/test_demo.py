@@ -68,6 +68,15 @@ def test_the_demo_shows_a_face_and_a_cat(capfd, tmp_path, monkeypatch):
         assert rows == 6 * joints, name  # one subject in every frame
 
 
+def test_a_model_of_cats_alone_is_shown_the_cat(capfd, tmp_path, monkeypatch):
+    monkeypatch.setattr("ui.demo.DemoSource.frames", 2)
+    ended = command(capfd, "demo", "--model", "cat", "-o", tmp_path)
+    assert ended.code == Exit.FINE
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("cat.kptrack.mp4", "cat.kptrack.parquet", "cat.mp4")
+    ]
+
+
 def test_without_the_portrait_it_says_what_to_install(capfd, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage", None)
     model = write_model(tmp_path / "tiny.safetensors")

@@ -562,9 +562,15 @@ def test_rates_and_latencies_have_a_memory_of_some_seconds(monkeypatch):
     assert rate.per_second() == pytest.approx(10, abs=0.5)
     assert latency.recent_ms() == pytest.approx((49.5, 94), abs=1)
     assert latency.run_ms() == pytest.approx((75, 97.5), abs=1)
+    for _ in range(12):  # slower for six seconds: the rate is that of the last three
+        now[0] += 0.5
+        rate.tick()
+        latency.add(500, of_run=False)
+    assert rate.per_second() == pytest.approx(2, abs=0.5)
+    assert latency.recent_ms() == pytest.approx((83, 500), abs=3)  # 40 of the 100, and these
     now[0] += 60
     assert rate.per_second() == 0
     assert latency.recent_ms() == (None, None)
     assert latency.run_ms()[0] == pytest.approx(75, abs=1)
     latency.add(1e9, of_run=True)
-    assert rate.count == 100
+    assert rate.count == 112

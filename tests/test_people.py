@@ -16,7 +16,8 @@ from engines.skeleton import CAT_HEAD, HUMAN
 from training import backdrops, checkpoint, projection, puppets
 from training.framing import frame
 from training.images import Pictures
-from training.perceptual import PerceptualLoss
+from training.learner import Learner
+from training.perceptual import PerceptualLoss, Pixels
 from training.poses import load_prior
 from training.run import Run
 from training.stored import load_sets
@@ -134,6 +135,44 @@ def test_puppets_are_where_their_poses_say(monkeypatch):
     near = render(torch.from_numpy(placed), edges, 64, sharpness=6.0).amax(1).numpy() > -0.9
     assert np.mean([each[line].mean() for each, line in zip(shown, lines, strict=True)]) > 0.85
     assert np.mean([each[~zone].mean() for each, zone in zip(shown, near, strict=True)]) < 0.02
+
+
+def test_a_puppet_stands_before_its_backdrop_and_throws_shadows_on_it_alone():
+    canvas, figure = np.full((64, 64, 3), 200, np.uint8), np.full((64, 64, 3), 90, np.uint8)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[16:48, 24:40] = 255
+    shadows = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        whole = backdrops.together(canvas, figure, mask, rng)
+        before = (whole[mask > 0] != 90).any(axis=-1)  # something in front of the figure
+        assert before.mean() < 0.8
+        around = whole[mask == 0]
+        assert before.any() or (around <= 200).all()
+        shadows += (around.min() < 180) and not before.any()
+    assert 25 < shadows < 50  # two chances of 40 % each
+
+
+def test_prints_change_a_figure_around_its_own_colour():
+    scene = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
+    plain = np.full((64, 64, 3), 120, np.uint8)
+    printed = backdrops.patterned(plain, scene, np.random.default_rng(1))
+    assert printed.std() > 5
+    assert printed.mean(axis=(0, 1)) == pytest.approx(120, abs=3)
+
+
+def test_what_reads_a_puppet_says_where_its_points_go(data):
+    moved = {}
+    for weight in (0.0, 1.0):
+        config = tiny_config(f"puppet_points={weight}", "warm_start_steps=1")
+        prior = load_prior(data / "prior", HUMAN, config)
+        made = puppets.Puppets(prior.views, HUMAN, config.crop_scale, 0)
+        batch = Pictures(data / "train", config, puppets=made).batch(0)
+        learner = Learner(config, HUMAN, torch.from_numpy(prior.mean), PerceptualLoss(Pixels(), 1), CPU)
+        told = learner.warm_step(0, batch)
+        assert 0 < told["puppet_points"] < 2
+        moved[weight] = torch.cat([each.flatten() for each in learner.drawer.parameters()]).detach()
+    assert not torch.equal(moved[0.0], moved[1.0])
 
 
 def test_a_pose_of_a_picture_gets_the_depth_of_the_view_it_resembles():
@@ -284,15 +323,8 @@ def test_a_box_stays_near_where_the_clip_was_cut(tmp_path):
     assert (np.abs(sets[0].boxes[:, :2] - 47.5) <= 0.41 * 0.8 * 96).all()
 
 
-class _Pixels(nn.Module):
-    """The cheapest perceptual network: none."""
-
-    def forward(self, image):
-        return [image]
-
-
 def test_a_run_of_people_learns_from_puppets_and_resumes(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("training.train.open_perceptual", lambda path: PerceptualLoss(_Pixels(), taps=1))
+    monkeypatch.setattr("training.train.open_perceptual", lambda path: PerceptualLoss(Pixels(), taps=1))
     run, config = Run(data, tmp_path / "out", None, "kptrack train human-lite"), tiny_config()
     assert train(run, config, False, CPU, stop_at=2)
     boxes = checkpoint.load(tmp_path / "out" / "boxes.pt", config, CPU)["boxes"]

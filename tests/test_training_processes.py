@@ -29,7 +29,7 @@ from training import checkpoint
 from training.__main__ import main
 from training.images import Pictures
 from training.learner import Learner
-from training.perceptual import PerceptualLoss
+from training.perceptual import PerceptualLoss, Pixels
 from training.poses import load_prior
 from training.processes import ALONE, Joined, Processes, ToldElsewhere, open_processes
 from training.projection import project
@@ -45,13 +45,6 @@ STEPS = tiny_config("pool=6", "batch=6")  # a pool that is soon full, halves of 
 SHORT = tiny_config("regressor_steps=2", "warm_start_steps=1", "steps=3", "pool=6")
 WAYS = ("alike", "still", "halves")
 PATIENCE_S = 300
-
-
-class Pixels(torch.nn.Module):
-    """The cheapest perceptual network: none."""
-
-    def forward(self, image):
-        return [image]
 
 
 def make_cheap(patch: pytest.MonkeyPatch) -> None:

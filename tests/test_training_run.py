@@ -19,19 +19,13 @@ from engines.engine import Engine
 from training import checkpoint
 from training.__main__ import main
 from training.learner import Learner, learning_rate_factor
-from training.perceptual import PerceptualLoss
+from training.perceptual import PerceptualLoss, Pixels
 from training.pool import ImagePool
+from training.regressor import autocast
 from training.run import Run, TrainingStopped
 from training.train import train
 
 CPU = torch.device("cpu")
-
-
-class Pixels(torch.nn.Module):
-    """The cheapest perceptual network: none."""
-
-    def forward(self, image):
-        return [image]
 
 
 @pytest.fixture(autouse=True)
@@ -195,7 +189,7 @@ def test_ctrl_c_saves_and_ends_with_130(data, tmp_path):
     program = (
         "import sys, torch\n"
         "from training import __main__, train\n"
-        "from training.perceptual import PerceptualLoss\n"
+        "from training.perceptual import PerceptualLoss, Pixels\n"
         "train.open_perceptual = lambda path: PerceptualLoss(torch.nn.Identity())\n"
         f"sys.exit(__main__.main({arguments!r}))"
     )
@@ -241,3 +235,15 @@ def test_the_learning_rate_falls_at_the_end_only():
     config = tiny_config("steps=100")
     factors = [learning_rate_factor(step, config) for step in (1, 60, 80, 100)]
     assert factors == pytest.approx([1, 1, 0.51, 0.02], abs=0.01)
+    # And of the warm start, whose steps lead up to 0, by itself.
+    config = tiny_config("warm_start_steps=50")
+    factors = [learning_rate_factor(step, config) for step in (-49, -20, -10, 0)]
+    assert factors == pytest.approx([1, 1, 0.51, 0.02], abs=0.01)
+
+
+@pytest.mark.parametrize("has", [True, False])
+def test_half_the_bits_only_where_the_processor_has_them(monkeypatch, has):
+    monkeypatch.setattr("training.regressor.has_bf16", lambda: has)
+    with autocast(CPU):
+        made = torch.nn.functional.conv2d(torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3))
+    assert made.dtype == (torch.bfloat16 if has else torch.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from itertools import takewhile
 from threading import Lock
 
 import numpy as np
@@ -31,11 +32,13 @@ class Rate:
     def per_second(self) -> float:
         """The rate now, from any thread; it falls to 0 when nothing comes any more."""
         now_s = time.monotonic()
-        recent = [each for each in tuple(self._times_s) if each >= now_s - _RATE_OVER_S]
+        # From the newest back: most of what is kept is older. The copy is whole while another thread appends.
+        newest_first = reversed(tuple(self._times_s))
+        recent = list(takewhile(lambda each: each >= now_s - _RATE_OVER_S, newest_first))
         if len(recent) < self.count:
             return len(recent) / _RATE_OVER_S
         # Younger than the window: measured from its first event on, but a burst at the start is no rate.
-        return (len(recent) - 1) / max(now_s - recent[0], _LEAST_S) if recent else 0.0
+        return (len(recent) - 1) / max(now_s - recent[-1], _LEAST_S) if recent else 0.0
 
 
 class Latency:
@@ -56,7 +59,7 @@ class Latency:
         """Median and p95 of what ended in the last 10 s; None where nothing did."""
         since_s = time.monotonic() - _LATENCY_OVER_S
         with self._lock:
-            found = [ms for end_s, ms in self._recent if end_s >= since_s]
+            found = [ms for _, ms in takewhile(lambda each: each[0] >= since_s, reversed(self._recent))]
         if not found:
             return None, None
         p50, p95 = np.percentile(found, (50, 95))

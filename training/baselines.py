@@ -14,8 +14,6 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -24,6 +22,7 @@ from engines.engine import Points
 from engines.network import NetworkConfig, move
 from engines.render import to_pixels
 from engines.skeleton import SKELETONS
+from engines.weightfile import Contents, FileKind, check_weights
 from training import checkpoint
 from training.config import Jitter
 from training.evaluate import normalised_errors, predict
@@ -38,7 +37,8 @@ from training.regressor import autocast, descend
 from training.run import Log, Run, Saver, interruptible
 from training.supervised import LabelledBatch, LabelledPictures, load_labels
 
-FORMAT = "kptrack-baseline-1"
+# Whole: of points that lie together IMM's map has large weights that cancel out.
+_FILE = FileKind("kptrack-baseline-1", "a baseline", "train it again", half=False)
 _LOOK_EVERY = 500
 
 BaselineConfig = ImmConfig | HourglassConfig
@@ -110,7 +110,9 @@ def train_baseline(
         "licence": LICENCE,
         "held_out_nme": learner.examine(held_out),
     }
-    _save(run.out / "model.safetensors", learner.graduate, config, card)
+    kind = next(kind for kind, (config_type, _) in _METHODS.items() if isinstance(config, config_type))
+    described = {"kind": kind, "card": {"method": _METHODS[kind][1], **card}}
+    _FILE.save(run.out / "model.safetensors", learner.graduate.state_dict(), described)
     log.say(f"wrote {run.out / 'model.safetensors'}")
     return True
 
@@ -196,42 +198,27 @@ class BaselineEngine:
         """See ``engines.engine.Engine``."""
 
 
-def _save(path: Path, network: Network, config: BaselineConfig, card: dict[str, Any]) -> None:
-    """Write the file; it appears whole or not at all."""
-    kind = next(kind for kind, (config_type, _) in _METHODS.items() if isinstance(config, config_type))
-    described = {"kind": kind, "card": {"method": _METHODS[kind][1], **card}}
-    weights = {name: value.detach().contiguous() for name, value in network.state_dict().items()}
-    part = path.with_name(path.name + ".part")
-    save_file(weights, part, metadata={"format": FORMAT, "kptrack": json.dumps(described)})
-    part.replace(path)
-
-
 def open_baseline(path: Path, device: str = "auto") -> BaselineEngine | None:
     """The engine of a file that ``train_baseline`` has written; None of anything else.
 
     Raises ``ValueError`` where it does not fit this version, and as ``choose_device`` does.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                return None
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError):
-        return None
     chosen = choose_device(device)
-    try:
-        described = json.loads(metadata["kptrack"])
-        config_type, method = _METHODS[described["kind"]]
-        values = json.loads(described["card"]["recipe"])
-        nested = {"network": NetworkConfig(**values["network"]), "jitter": Jitter(**values["jitter"])}
-        config = config_type(**{**values, **nested})
-        network: Network = Imm(config) if isinstance(config, ImmConfig) else StackedHourglass(config)
-        network.load_state_dict(weights)
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise ValueError(
-            f"{path.name} does not fit this version of kptrack ({reason}): train it again"
-        ) from error
-    move(network, chosen)
-    return BaselineEngine(network.eval(), config, method, chosen)
+    return _FILE.load(path, lambda file: _assemble(file, chosen)) if _FILE.recognises(path) else None
+
+
+def _assemble(file: Contents, device: torch.device) -> BaselineEngine:
+    """Engine from a file's contents; raises where its recipe or a weight does not fit."""
+    config_type, method = _METHODS[file.described["kind"]]
+    values = json.loads(file.described["card"]["recipe"])
+    nested = {"network": NetworkConfig(**values["network"]), "jitter": Jitter(**values["jitter"])}
+    config = config_type(**{**values, **nested})
+    check_weights(lambda: _network(config), file.weights)
+    network = _network(config)
+    network.load_state_dict(file.weights)
+    move(network, device)
+    return BaselineEngine(network.eval(), config, method, device)
+
+
+def _network(config: BaselineConfig) -> Network:
+    return Imm(config) if isinstance(config, ImmConfig) else StackedHourglass(config)

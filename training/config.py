@@ -25,7 +25,16 @@ class Jitter:
 
 
 @dataclass(frozen=True)
-class TrainConfig:
+class Recipe:
+    """All that a run is told, whatever it trains."""
+
+    def to_json(self) -> str:
+        """One line, for checkpoints and cards."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True)
+class TrainConfig(Recipe):
     """One run. Losses, sampling and schedule follow KeypointGAN unless a comment says otherwise."""
 
     skeleton: str
@@ -74,10 +83,6 @@ class TrainConfig:
     ablation: str = ""
     prior_size: int = 0
 
-    def to_json(self) -> str:
-        """One line, for checkpoints and cards."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
     @classmethod
     def from_json(cls, text: str) -> TrainConfig:
         """The inverse."""
@@ -89,7 +94,7 @@ class TrainConfig:
 
 
 @dataclass(frozen=True)
-class DistillConfig:
+class DistillConfig(Recipe):
     """A student's run.
 
     ``looks``: the teacher's crops of a picture, each also mirrored. The student's stray from the subject
@@ -112,10 +117,6 @@ class DistillConfig:
     absent: float = 0.15
     set_weights: dict[str, float] = field(default_factory=dict)
 
-    def to_json(self) -> str:
-        """One line, for checkpoints and cards."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
-
     @classmethod
     def from_json(cls, text: str) -> DistillConfig:
         """The inverse."""
@@ -127,7 +128,7 @@ class DistillConfig:
 
 
 @dataclass(frozen=True)
-class FindingConfig:
+class FindingConfig(Recipe):
     """The finder's run. ``clips``: the share of a batch that are frames of whole clips, where there are any.
 
     ``size`` and ``place`` are what those losses weigh beside that of the centres.
@@ -142,10 +143,6 @@ class FindingConfig:
     place: float = 4.0
     clips: float = 0.4
     network: FinderConfig = field(default_factory=FinderConfig)
-
-    def to_json(self) -> str:
-        """One line, for checkpoints and cards."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> FindingConfig:

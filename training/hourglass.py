@@ -6,8 +6,6 @@ published; smaller than there, with Adam, a log-parabola through each peak and o
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -20,7 +18,7 @@ from torch.nn import functional as F
 
 from engines.network import NetworkConfig
 from engines.skeleton import SKELETONS
-from training.config import Jitter
+from training.config import Jitter, Recipe
 from training.images import as_input
 from training.imm import gaussian_maps
 from training.supervised import LabelledBatch, LabelledPictures, labelled_batch
@@ -29,7 +27,7 @@ _SMALLEST = 4  # cells across where an hourglass is narrowest
 
 
 @dataclass(frozen=True)
-class HourglassConfig:
+class HourglassConfig(Recipe):
     """A supervised run. ``network.width`` is that of an hourglass, ``map_size`` of its heat maps."""
 
     skeleton: str = "face68"
@@ -44,10 +42,6 @@ class HourglassConfig:
     lr: float = 1e-3
     ema: float = 0.999
     jitter: Jitter = field(default_factory=lambda: Jitter(scale=0.1, shift=0.06, roll=15.0))
-
-    def to_json(self) -> str:
-        """One line, for checkpoints and cards."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
 
 class Residual(nn.Module):

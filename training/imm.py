@@ -7,8 +7,6 @@ pictures and crops are those of our landmark models; the recipe is IMM's where w
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -24,7 +22,7 @@ from engines.network import Encoder, NetworkConfig, conv_block, initialise, soft
 from engines.render import normalise, to_pixels
 from engines.skeleton import SKELETONS
 from training.benchmarks import regression
-from training.config import PRESETS, Jitter, TrainConfig
+from training.config import PRESETS, Jitter, Recipe, TrainConfig
 from training.images import Batch, Pictures, as_input
 from training.perceptual import PerceptualLoss
 from training.supervised import LabelledPictures
@@ -34,7 +32,7 @@ _AT_ONCE = 64  # crops
 
 
 @dataclass(frozen=True)
-class ImmConfig:
+class ImmConfig(Recipe):
     """A run of IMM, as long as one of the face model. ``points``: how many it is to find."""
 
     skeleton: str = "face68"
@@ -48,10 +46,6 @@ class ImmConfig:
     ema: float = 0.999
     jitter: Jitter = field(default_factory=Jitter)
     set_weights: dict[str, float] = field(default_factory=lambda: dict(PRESETS["face"].set_weights))
-
-    def to_json(self) -> str:
-        """One line, for checkpoints and cards."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @property
     def sampling(self) -> TrainConfig:

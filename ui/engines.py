@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from engines.engine import PRECISIONS
 from engines.model import shipped_models
 from engines.store import Entry, Meta, Store, UnusableEngine
 from ui.failures import Exit, UsageError, usage
+from ui.interrupt import Cancel, Interrupt
 from ui.portrait import portrait_crops
 
 _T = TypeVar("_T")
@@ -132,19 +132,21 @@ def tell(say: Callable[[str], None], cancelled: Callable[[], bool]) -> Report:
 def _cancellable(work: Callable[[Callable[[], bool]], _T], say: Callable[[str], None]) -> _T:
     """The result of ``work``, in a thread: TensorRT would not let Python hear Ctrl-C for minutes.
 
-    ``work`` gets what says whether Ctrl-C came; a second one leaves at once.
+    ``work`` gets what says whether Ctrl-C came; a second one leaves at once. Other threads hear neither.
     """
-    cancelled = threading.Event()
-    with ThreadPoolExecutor(1, "kptrack build") as pool:
-        future = pool.submit(work, cancelled.is_set)
+    main = threading.current_thread() is threading.main_thread()
+    with (
+        Interrupt() if main else Cancel() as cancel,
+        cancel.held(),
+        ThreadPoolExecutor(1, "kptrack build") as pool,
+    ):
+        future = pool.submit(work, lambda: cancel.asked)
+        said = False
         while not future.done():
-            try:
-                wait([future], timeout=0.1)
-            except KeyboardInterrupt:
-                if cancelled.is_set():
-                    os._exit(Exit.INTERRUPTED)
-                say("cancelling the build; Ctrl-C again leaves at once")
-                cancelled.set()
+            wait([future], timeout=0.1)
+            if cancel.asked and not said:
+                said = True
+                say(f"cancelling the build{cancel.hint}")
     return future.result()
 
 

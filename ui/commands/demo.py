@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ui.commands.options import Progress
+
 
 def demo(
     output: Annotated[
@@ -18,7 +20,7 @@ def demo(
             metavar="NAME|FILE", help="One model alone, shipped or a file.", show_default="face and cat"
         ),
     ] = None,
-    progress: Annotated[str, typer.Option(metavar="auto|rich|json|none")] = "auto",
+    progress: Progress = "auto",
 ) -> None:
     """Make clips, track them, print where the results are.
 

@@ -19,5 +19,8 @@ Detector = Annotated[
     str, typer.Option(metavar="auto|learned|haar|hog|center", help="How subjects are found.")
 ]
 Smooth = Annotated[str, typer.Option(metavar="one-euro|none", help="Smoothing over time.")]
+Progress = Annotated[
+    str, typer.Option(metavar="auto|rich|json|none", help="A bar on stderr, or JSON lines on stdout.")
+]
 ModelArgument = Annotated[str, typer.Argument(help="Name of a shipped model, or a model file.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]

@@ -15,6 +15,7 @@ from ui.commands.options import (
     MinScore,
     Model,
     Precision,
+    Progress,
     Runtime,
     Smooth,
 )
@@ -70,9 +71,7 @@ def process(
     recursive: Annotated[bool, typer.Option("--recursive", help="Folders with their sub-folders.")] = False,
     skip_existing: Annotated[bool, typer.Option("--skip-existing", help="Leave results that exist.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results that exist.")] = False,
-    progress: Annotated[
-        str, typer.Option(metavar="auto|rich|json|none", help="A bar on stderr, or JSON lines on stdout.")
-    ] = "auto",
+    progress: Progress = "auto",
 ) -> None:
     """Annotate videos and pictures, and write the landmarks.
 
