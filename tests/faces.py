@@ -16,7 +16,7 @@ SIDE = 96
 TINY = [
     *("network.input_size=32", "network.width=4", "network.map_size=8"),
     *("regressor_steps=6", "regressor_batch=4", "warm_start_steps=4", "steps=6", "batch=4", "pool=4"),
-    *("discriminator_width=8", "equivariance_from=2"),
+    *("discriminator_width=8", "equivariance_from=2", "puppets=0"),
 ]
 
 

@@ -191,7 +191,7 @@ def test_a_source_can_be_left_out(weighed):
     assert {each.tobytes() for each in left.poses[:20]} == wanted
     sampled = load_prior(weighed, FACE68, tiny_config("prior_weights.ibug=0"))
     assert np.isfinite(sampled.mean).all()
-    assert sampled._weights[:20].max() == 0
+    assert sampled.weights[:20].max() == 0
 
 
 @pytest.mark.parametrize(

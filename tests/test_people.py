@@ -11,14 +11,14 @@ from people import poses, standing, tiny_config, write_clips, write_people
 from torch import nn
 
 from engines import load_model
-from engines.render import render
 from engines.skeleton import CAT_HEAD, HUMAN
-from training import backdrops, checkpoint, projection, puppets
+from training import checkpoint, projection
 from training.framing import frame
 from training.images import Pictures
 from training.learner import Learner
 from training.perceptual import PerceptualLoss, Pixels
 from training.poses import load_prior
+from training.puppets import Puppets
 from training.run import Run
 from training.stored import load_sets
 from training.train import train
@@ -114,59 +114,12 @@ def test_poses_of_something_else_are_refused(tmp_path, arrays, complaint):
         load_prior(tmp_path, HUMAN, tiny_config())
 
 
-def only_the_figure(canvas, figure, mask, rng):
-    return np.where(mask[..., None] > 0, figure, canvas)
-
-
-def test_puppets_are_where_their_poses_say(monkeypatch):
-    monkeypatch.setattr(
-        backdrops, "background", lambda size, scenes, rng: np.full((size, size, 3), 255, np.uint8)
-    )
-    monkeypatch.setattr(
-        puppets, "random_colours", lambda rng: np.arange(256)[:, None].repeat(3, 1).astype(np.uint8)
-    )
-    monkeypatch.setattr(backdrops, "lit", lambda canvas, rng: canvas)
-    monkeypatch.setattr(backdrops, "together", only_the_figure)
-    made = puppets.Puppets(views(), HUMAN, 1.25, 0)
-    images, placed = made.batch(0, 24, 64, [])
-    edges = torch.tensor(HUMAN.layers)
-    lines = render(torch.from_numpy(placed), edges, 64).amax(1).numpy() > 0.6
-    shown = (images.astype(int) < 200).any(axis=-1)
-    near = render(torch.from_numpy(placed), edges, 64, sharpness=6.0).amax(1).numpy() > -0.9
-    assert np.mean([each[line].mean() for each, line in zip(shown, lines, strict=True)]) > 0.85
-    assert np.mean([each[~zone].mean() for each, zone in zip(shown, near, strict=True)]) < 0.02
-
-
-def test_a_puppet_stands_before_its_backdrop_and_throws_shadows_on_it_alone():
-    canvas, figure = np.full((64, 64, 3), 200, np.uint8), np.full((64, 64, 3), 90, np.uint8)
-    mask = np.zeros((64, 64), np.uint8)
-    mask[16:48, 24:40] = 255
-    shadows = 0
-    for seed in range(60):
-        rng = np.random.default_rng(seed)
-        whole = backdrops.together(canvas, figure, mask, rng)
-        before = (whole[mask > 0] != 90).any(axis=-1)  # something in front of the figure
-        assert before.mean() < 0.8
-        around = whole[mask == 0]
-        assert before.any() or (around <= 200).all()
-        shadows += (around.min() < 180) and not before.any()
-    assert 25 < shadows < 50  # two chances of 40 % each
-
-
-def test_prints_change_a_figure_around_its_own_colour():
-    scene = np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)
-    plain = np.full((64, 64, 3), 120, np.uint8)
-    printed = backdrops.patterned(plain, scene, np.random.default_rng(1))
-    assert printed.std() > 5
-    assert printed.mean(axis=(0, 1)) == pytest.approx(120, abs=3)
-
-
 def test_what_reads_a_puppet_says_where_its_points_go(data):
     moved = {}
     for weight in (0.0, 1.0):
         config = tiny_config(f"puppet_points={weight}", "warm_start_steps=1")
         prior = load_prior(data / "prior", HUMAN, config)
-        made = puppets.Puppets(prior.views, HUMAN, config.crop_scale, 0)
+        made = Puppets(prior.views, HUMAN, config.crop_scale, 0)
         batch = Pictures(data / "train", config, puppets=made).batch(0)
         learner = Learner(config, HUMAN, torch.from_numpy(prior.mean), PerceptualLoss(Pixels(), 1), CPU)
         told = learner.warm_step(0, batch)
@@ -180,16 +133,6 @@ def test_a_pose_of_a_picture_gets_the_depth_of_the_view_it_resembles():
     lifted = projection.lift(known[::7, :, :2] + np.float32(0.002), known)
     assert np.array_equal(lifted[..., 2], known[::7, :, 2])
     assert lifted[..., :2] == pytest.approx(known[::7, :, :2] + 0.002)
-
-
-def test_a_batch_of_puppets_depends_on_its_number_alone():
-    made, again = (puppets.Puppets(views(), HUMAN, 1.25, 3) for _ in range(2))
-    scenes = [np.random.default_rng(0).integers(0, 255, (96, 96, 3), np.uint8)]
-    made.batch(1, 2, 32, scenes)
-    assert np.array_equal(made.batch(5, 4, 32, scenes)[0], again.batch(5, 4, 32, scenes)[0])
-    assert not np.array_equal(made.batch(5, 4, 32, scenes)[0], made.batch(6, 4, 32, scenes)[0])
-    with pytest.raises(ValueError, match="no puppets of cat_head"):
-        puppets.Puppets(np.zeros((1, 9, 3)), CAT_HEAD, 1.4, 0)
 
 
 def test_two_in_five_do_not_stand_and_no_bone_changes():

@@ -12,7 +12,16 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("engines", "tracker", "training", "training.benchmarks", "ui", "ui.commands", "ui.window")
+PACKAGES = (
+    "engines",
+    "tracker",
+    "training",
+    "training.benchmarks",
+    "training.puppets",
+    "ui",
+    "ui.commands",
+    "ui.window",
+)
 
 
 def run_tool(name: str, *arguments: str) -> None:
@@ -91,7 +100,7 @@ def modules_of(*folders: str) -> set[str]:
 
 def test_training_and_tracking_import_without_what_a_gpu_machine_lacks():
     blocked = {"av", "PyQt6", "typer", "rich", "pyarrow", "platformdirs", "skimage"}
-    modules = modules_of("engines", "tracker", "training", "training/benchmarks")
+    modules = modules_of("engines", "tracker", "training", "training/benchmarks", "training/puppets")
     import_without(blocked, modules - {"tracker.sources", "tracker.export"})
 
 

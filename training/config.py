@@ -174,6 +174,17 @@ _HUMAN_SETS = {
         "tracked": 0.03,
     },
 }
+_FACE = TrainConfig(
+    skeleton="face68",
+    crop_scale=1.5,
+    warm_start_steps=3000,
+    puppets=32,
+    set_weights=_FACE_SETS,
+    prior_weights=_FACE_POSES,
+)
+_CAT = TrainConfig(
+    skeleton="cat_head", crop_scale=1.4, warm_start_steps=3000, puppets=32, set_weights=_CAT_SETS
+)
 _HUMAN = TrainConfig(
     skeleton="human",
     crop_scale=1.25,
@@ -186,45 +197,23 @@ _HUMAN = TrainConfig(
     prior_weights=_HUMAN_POSES,
 )
 
+# What two processor cores can train: 64 px, half the width of every net, 16 x 16 maps.
+_LITE: dict[str, Any] = {
+    "network": NetworkConfig(input_size=64, width=16, map_size=16),
+    "regressor_batch": 32,
+    "batch": 16,
+    "lr": 3e-4,
+    "discriminator_width": 32,
+    "puppets": 16,
+}
+
 PRESETS = {
     "human": _HUMAN,
-    "human-lite": dataclasses.replace(
-        _HUMAN,
-        network=NetworkConfig(input_size=64, width=16, map_size=16),
-        regressor_steps=4000,
-        regressor_batch=32,
-        steps=3000,
-        batch=16,
-        lr=3e-4,
-        discriminator_width=32,
-        puppets=16,
-    ),
-    "face": TrainConfig(skeleton="face68", crop_scale=1.5, set_weights=_FACE_SETS, prior_weights=_FACE_POSES),
-    "face-lite": TrainConfig(
-        skeleton="face68",
-        crop_scale=1.5,
-        network=NetworkConfig(input_size=64, width=16, map_size=16),
-        regressor_batch=32,
-        steps=9000,
-        batch=16,
-        lr=3e-4,
-        discriminator_width=32,
-        set_weights=_FACE_SETS,
-        prior_weights=_FACE_POSES,
-    ),
-    "cat": TrainConfig(skeleton="cat_head", crop_scale=1.4, set_weights=_CAT_SETS),
-    "cat-lite": TrainConfig(
-        skeleton="cat_head",
-        crop_scale=1.4,
-        network=NetworkConfig(input_size=64, width=16, map_size=16),
-        regressor_steps=3000,
-        regressor_batch=32,
-        steps=5000,
-        batch=16,
-        lr=3e-4,
-        discriminator_width=32,
-        set_weights=_CAT_SETS,
-    ),
+    "human-lite": dataclasses.replace(_HUMAN, **_LITE, regressor_steps=4000, steps=3000),
+    "face": _FACE,
+    "face-lite": dataclasses.replace(_FACE, **_LITE, steps=9000),
+    "cat": _CAT,
+    "cat-lite": dataclasses.replace(_CAT, **_LITE, regressor_steps=3000, steps=5000),
 }
 
 

@@ -20,6 +20,7 @@ _VIEWS = 30_000  # of the poses in space of one file
 class PosePrior:
     """Poses, each brought into its own box: centre (0, 0), longer side 1; and their mirror images.
 
+    ``poses`` ``(2 N, K, 2)``, and how often each is drawn: ``weights`` ``(2 N,)``, which add up to 1.
     ``views`` ``(M, K, 3)``: those with a depth, as ``projection.project`` gives them; M may be 0.
     """
 
@@ -40,14 +41,14 @@ class PosePrior:
         mirrored = poses[:, skeleton.mirror] * [-1, 1]
         self.poses = np.concatenate([poses, mirrored]).astype(np.float32)
         weights = np.tile(np.ones(len(poses)) if weights is None else weights, 2)
-        self._weights = weights / weights.sum()
+        self.weights = weights / weights.sum()
         self._config = config
         self.views = np.empty((0, len(skeleton.joints), 3), np.float32) if views is None else views
 
     @property
     def mean(self) -> np.ndarray:
         """``(K, 2)``: the mean pose; symmetric, since every pose is there with its mirror image."""
-        return np.average(self.poses, axis=0, weights=self._weights).astype(np.float32)
+        return np.average(self.poses, axis=0, weights=self.weights).astype(np.float32)
 
     def sample(
         self, count: int, rng: np.random.Generator, jitters: tuple[Jitter, ...] | None = None
@@ -57,7 +58,7 @@ class PosePrior:
         A crop strays from its true box by the error of its estimate and by the training's jitter:
         so do these, unless other ``jitters`` are given. A little aspect noise widens the set.
         """
-        poses = self.poses[rng.choice(len(self.poses), size=count, p=self._weights)]
+        poses = self.poses[rng.choice(len(self.poses), size=count, p=self.weights)]
         poses = poses * np.exp(0.03 * rng.standard_normal((count, 1, 2))).astype(np.float32)
         boxes = np.tile([0.0, 0.0, self._config.crop_scale, 0.0], (count, 1))
         for jitter in jitters or (self._config.jitter, self._config.box_noise):

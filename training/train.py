@@ -7,7 +7,7 @@ import torch
 
 from engines.decoder import DecoderModel, decoder_beside, load_decoder
 from engines.model import DECODER, Model, load_model
-from engines.skeleton import SKELETONS
+from engines.skeleton import HUMAN, SKELETONS, Skeleton
 from training import checkpoint
 from training.ablations import NO_BOTTLENECK, PIXEL_LOSS
 from training.config import TrainConfig
@@ -17,7 +17,7 @@ from training.grid import write_grid
 from training.images import Pictures
 from training.learner import Learner
 from training.perceptual import PerceptualLoss, Pixels, open_perceptual
-from training.poses import load_prior
+from training.poses import PosePrior, load_prior
 from training.processes import ALONE, Processes
 from training.puppets import Puppets
 from training.regressor import pretrain
@@ -51,11 +51,7 @@ def train(
         _check_shares(config, processes)
         skeleton = SKELETONS[config.skeleton]
         prior = load_prior(run.data / "prior", skeleton, config)
-        if config.puppets and not len(prior.views):
-            raise ValueError(
-                "puppets take poses in space, and the prior has none: --set puppets=0 goes without"
-            )
-        puppets = Puppets(prior.views, skeleton, config.crop_scale, config.seed) if config.puppets else None
+        puppets = _open_puppets(prior, skeleton, config) if config.puppets else None
         pictures = Pictures(run.data / "train", config, puppets=puppets, processes=processes)
         unseen = Pictures(run.data / "train", config, held_out=True)
         torch.manual_seed(config.seed)  # a perceptual network without weights is the same in every process
@@ -96,7 +92,7 @@ def train(
         for end in (0, last):  # of the warm start, and of the run
             if stopping():
                 break
-            if end > 0 and puppets:
+            if end > 0 and puppets and skeleton.name == HUMAN.name:
                 # The others read what the first has found.
                 for here in (processes.first, not processes.first):
                     with processes.agreed():
@@ -149,6 +145,14 @@ def train(
             export_decoder(run.out / DECODER, decoder, config, load_model(model))
     log.say(f"wrote {model}")
     return True
+
+
+def _open_puppets(prior: PosePrior, skeleton: Skeleton, config: TrainConfig) -> Puppets:
+    if skeleton.name != HUMAN.name:
+        return Puppets(prior.poses, skeleton, config.crop_scale, config.seed, prior.weights)
+    if not len(prior.views):
+        raise ValueError("puppets take poses in space, and the prior has none: --set puppets=0 goes without")
+    return Puppets(prior.views, skeleton, config.crop_scale, config.seed)
 
 
 def _open_perceptual(run: Run, config: TrainConfig) -> PerceptualLoss:

@@ -1,23 +1,13 @@
-"""Drawn people in known poses: what Φ learns from before it sees a picture.
-
-A person's mean pose says nothing about where the limbs are, so the warm start that suits faces does not
-suit bodies. A puppet does: limbs, trunk and head of random colours in a pose of the prior, in front of
-scraps of the training pictures. No picture of anybody is labelled for it.
-"""
+"""One drawn person in a known pose: limbs, trunk and head, the farther parts first."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from engines.skeleton import HUMAN, Skeleton
-from training import backdrops
-from training.augment import crop_maps, jittered_boxes, random_colours
-from training.config import Jitter
-from training.processes import ALONE, Processes
+from engines.skeleton import HUMAN
+from training.puppets import backdrops
 
-_FINER = 2  # drawn so much larger than the crop, then averaged
-_PLACED = Jitter(scale=0.12, shift=0.06, roll=8.0)
 _CORNERS = np.stack([np.cos(np.linspace(0, 2 * np.pi, 12)), np.sin(np.linspace(0, 2 * np.pi, 12))], -1)
 # Radii in heights of the person, at the nearer and at the farther joint.
 _LIMBS = {
@@ -28,71 +18,15 @@ _LIMBS = {
 }
 _HEAD, _FACE, _NECK, _HAND, _FOOT = 0.064, 0.052, 0.03, 0.024, 0.024
 _SHOULDER, _WAIST, _HIPS = 0.05, 0.075, 0.07
-_SKINS = np.array([(241, 205, 178), (224, 172, 138), (190, 132, 98), (141, 89, 60), (92, 58, 41)], np.float64)
 
 
-class Puppets:
-    """Puppets without end, each with its pose; a batch depends on the seed and its number alone."""
+class Person:
+    """A person in a picture of ``size`` pixels; ``joints`` ``(K, 3)`` in these, ``skin`` its colour, RGB."""
 
-    def __init__(self, poses: np.ndarray, skeleton: Skeleton, crop_scale: float, seed: int) -> None:
-        """``poses`` ``(N, K, 3)`` as ``projection.project`` gives them.
-
-        Raises ``ValueError`` for a skeleton other than a person's: nothing else is drawn here.
-        """
-        if skeleton.name != HUMAN.name:
-            raise ValueError(f"there are no puppets of {skeleton.name}")
-        self._poses, self._crop_scale, self._seed = poses, crop_scale, seed
-        self._index = {name: number for number, name in enumerate(skeleton.joints)}
-
-    def batch(
-        self, number: int, count: int, size: int, scenes: list[np.ndarray], processes: Processes = ALONE
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Pictures ``(count, size, size, 3)`` uint8 and poses ``(count, K, 2)`` float32, normalised.
-
-        ``scenes`` are pictures whose left and right edges serve as backgrounds. Of several ``processes``
-        each gets its share.
-        """
-        drawn = [
-            self._one(size, scenes, np.random.default_rng([self._seed, number, 1, index]))
-            for index in processes.share(range(count))
-        ]
-        return np.stack([image for image, _ in drawn]), np.stack([pose for _, pose in drawn])
-
-    def _one(
-        self, size: int, scenes: list[np.ndarray], rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        fine = size * _FINER
-        pose = self._poses[rng.integers(len(self._poses))].astype(np.float64)
-        box = jittered_boxes(np.array([[0.0, 0.0, self._crop_scale, 0.0]]), _PLACED, rng)
-        to_crop = np.linalg.inv(crop_maps(box, size)[0].astype(np.float64))
-        normalised = pose[:, :2] @ to_crop[:2, :2].T + to_crop[:2, 2]
-        pixels = (normalised + 1) * ((size - 1) / 2) * _FINER + (_FINER - 1) / 2
-        depth = pose[:, 2:] * (fine / box[0, 2])
-        canvas = backdrops.background(fine, scenes, rng)
-        figure, mask = _Figure(fine, np.hstack([pixels, depth]), self._index, rng).draw()
-        if scenes and rng.random() < 0.4:
-            figure = backdrops.patterned(figure, scenes[rng.integers(len(scenes))], rng)
-        canvas = backdrops.together(canvas, figure, mask, rng)
-        canvas = backdrops.lit(canvas, rng)
-        if rng.random() < 0.7:
-            canvas = cv2.GaussianBlur(canvas, (0, 0), rng.uniform(0.3, 2.2))
-        image = cv2.resize(canvas, (size, size), interpolation=cv2.INTER_AREA)
-        image = image + rng.normal(0, rng.uniform(0, 8), image.shape)
-        image = cv2.LUT(np.clip(image, 0, 255).astype(np.uint8), random_colours(rng)[None])
-        if rng.random() < 0.15:
-            image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
-        return image.astype(np.uint8), normalised.astype(np.float32)
-
-
-class _Figure:
-    """One person in a picture of ``size`` pixels; ``joints`` ``(K, 3)`` in these."""
-
-    def __init__(
-        self, size: int, joints: np.ndarray, index: dict[str, int], rng: np.random.Generator
-    ) -> None:
+    def __init__(self, size: int, joints: np.ndarray, skin: np.ndarray, rng: np.random.Generator) -> None:
         self._canvas, self._mask = np.zeros((size, size, 3), np.uint8), np.zeros((size, size), np.uint8)
-        self._rng = rng
-        self._at = {name: joints[number] for name, number in index.items()}
+        self._skin, self._rng = skin, rng
+        self._at = dict(zip(HUMAN.joints, joints, strict=True))
         bones = (("head_top", "neck"), ("neck", "pelvis"), ("l_hip", "l_knee"), ("l_knee", "l_ankle"))
         self._height = sum(float(np.linalg.norm(self._at[a] - self._at[b])) for a, b in bones)
         self._parts: list[tuple[float, np.ndarray, np.ndarray]] = []
@@ -104,9 +38,8 @@ class _Figure:
         self._light = light / max(float(np.linalg.norm(light)), 1e-6)
 
     def draw(self) -> tuple[np.ndarray, np.ndarray]:
-        """The person, the farther parts first, ``(S, S, 3)``, and where it is, ``(S, S)`` to 255."""
-        rng, at = self._rng, self._at
-        skin = np.clip(_SKINS[rng.integers(len(_SKINS))] * np.exp(0.1 * rng.standard_normal(3)), 0, 255)
+        """The person ``(S, S, 3)`` uint8, and where it is ``(S, S)``, to 255."""
+        rng, at, skin = self._rng, self._at, self._skin
         shirt, trousers, shoes = (backdrops.any_colour(rng) * rng.choice((0.3, 1.0)) for _ in range(3))
         hair = (
             rng.uniform(0, 1) ** 2 * np.array([190.0, 150.0, 110.0]) * np.exp(0.15 * rng.standard_normal(3))
