@@ -178,12 +178,18 @@ _FACE = TrainConfig(
     skeleton="face68",
     crop_scale=1.5,
     warm_start_steps=3000,
+    mean_shape=0.0,  # puppets register better, and the prior's mean is not quite that of the pictures
     puppets=32,
     set_weights=_FACE_SETS,
     prior_weights=_FACE_POSES,
 )
 _CAT = TrainConfig(
-    skeleton="cat_head", crop_scale=1.4, warm_start_steps=3000, puppets=32, set_weights=_CAT_SETS
+    skeleton="cat_head",
+    crop_scale=1.4,
+    warm_start_steps=3000,
+    mean_shape=0.0,
+    puppets=32,
+    set_weights=_CAT_SETS,
 )
 _HUMAN = TrainConfig(
     skeleton="human",
