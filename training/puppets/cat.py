@@ -182,22 +182,28 @@ class Cat:
     def _eyes(self) -> None:
         rng, brush = self._rng, self._brush
         iris = _IRISES[rng.integers(len(_IRISES))] * np.exp(0.15 * rng.standard_normal(3))
-        high, slant = rng.uniform(0.09, 0.2), rng.uniform(0.0, 0.1)
+        wide, high, slant = rng.uniform(0.18, 0.29), rng.uniform(0.09, 0.22), rng.uniform(0.0, 0.12)
         shut = rng.random() < 0.08
         pupil, gaze = rng.choice((0.035, 0.07, 0.12)), rng.uniform(-0.05, 0.05)
         rim = rng.uniform(0.02, 0.06)
         for side, eye in ((-1, self._at[_LEFT_EYE]), (1, self._at[_RIGHT_EYE])):
             tone = brush.tone(eye)
-            socket = brush.ellipse(eye, 0.32, 0.24, 16)
+            socket = brush.ellipse(eye, wide + rng.uniform(0.05, 0.15), high + 0.07, 16)
             brush.fill(socket, tone * rng.choice((0.6, 1.3)), rng.uniform(0, 0.6), 0.06, own=False)
             angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
-            lids = np.stack([0.21 * np.cos(angle), high * np.sin(angle)], -1)
-            lids[:, 1] += side * slant * lids[:, 0] / 0.21
+            lids = np.stack([wide * np.cos(angle), high * np.sin(angle)], -1)
+            lids[:, 1] += side * slant * lids[:, 0] / wide
             outline = np.array([brush.place(eye, x, up) for x, up in lids])
             if shut:
                 brush.stroke(outline[10:], tone * 0.3, 0.06, 0.9, 0.015)
                 continue
             black = tone * rng.uniform(0.1, 0.35)
+            if rng.random() < 0.7:  # the corner runs on towards the nose, and is none of the eye
+                corner = brush.place(eye, -0.9 * side * wide, -0.9 * slant)
+                tear = brush.place(corner, -side * rng.uniform(0.04, 0.12), -rng.uniform(0.08, 0.2))
+                brush.stroke(
+                    np.array([corner, tear]), black, rng.uniform(0.05, 0.1), rng.uniform(0.4, 1), 0.015
+                )
             brush.stroke(np.concatenate([outline, outline[:1]]), black, 2 * rim, 1, 0.015)
             open_ = brush.fill(outline, iris, 1, 0.01, own=False)
             slit = brush.covered(brush.ellipse(brush.place(eye, gaze, 0), float(pupil), 0.16, 16))
