@@ -45,8 +45,9 @@ def made(skeleton: Skeleton, seed: int = 0, **weights: np.ndarray) -> Puppets:
 @pytest.fixture
 def undisturbed(monkeypatch):
     """Puppets on white, without light, things before them, and other colours."""
-    white = lambda size, scenes, rng: np.full((size, size, 3), 255, np.uint8)  # noqa: E731
-    monkeypatch.setattr(backdrops, "background", white)
+    monkeypatch.setattr(
+        backdrops, "background", lambda size, scenes, rng: np.full((size, size, 3), 255, np.uint8)
+    )
     monkeypatch.setattr(backdrops, "lit", lambda canvas, rng: canvas)
     monkeypatch.setattr(
         backdrops,

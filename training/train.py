@@ -93,7 +93,8 @@ def train(
             if stopping():
                 break
             if end > 0 and puppets and skeleton.name == HUMAN.name:
-                # The others read what the first has found.
+                # Pictures of people are cut for a whole clip; faces and cats have boxes of their own.
+                # The other processes read what the first has found.
                 for here in (processes.first, not processes.first):
                     with processes.agreed():
                         if here:

@@ -52,7 +52,7 @@ def video() -> str:
             f"PyAV was built without {', '.join(missing)}: install the wheel of the package index"
         )
     encoders = [name for name in ("libx264", "libx265", "h264_nvenc", "aac") if name in av.codecs_available]
-    return f"libavcodec {'.'.join(map(str, av.library_versions['libavcodec']))} with {', '.join(encoders)}"
+    return f"FFmpeg {av.ffmpeg_version_info} with {', '.join(encoders)}"
 
 
 def qt() -> str:

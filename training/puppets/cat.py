@@ -33,7 +33,7 @@ class Cat:
         self._brush = Brush(size, float(np.linalg.norm(along)), along)
         self._at, self._rng = points, rng
         self._middle = (points[_LEFT_EYE] + points[_RIGHT_EYE]) / 2
-        # Where the mouth lies below the eyes: it moves to the side that a head turns to.
+        # Where the mouth lies, ``low`` below 0: it moves to the side that a head turns to.
         self._turn, self._low = self._brush.seen_from(self._middle, points[_MOUTH])
         self._fur = _FURS[rng.integers(len(_FURS))] * np.exp(
             0.12 * rng.standard_normal() + 0.04 * rng.standard_normal(3)
