@@ -28,7 +28,7 @@ from training import checkpoint
 from training.__main__ import main
 from training.config import DistillConfig, Jitter, with_settings
 from training.distill import Pupil, config_for, distill, examine
-from training.lessons import Lessons, ask, disturbed
+from training.lessons import Lessons, answers, ask, disturbed
 from training.run import Run, TrainingStopped
 from training.stored import load_sets
 
@@ -251,7 +251,7 @@ def test_a_student_of_no_size_is_refused(sizes):
 def taught(data, off=0.0, **changes):
     sets = load_sets(data / "train", held_out=False)
     rng = np.random.default_rng(0)
-    found = [ask(Teacher(off), each, 2, rng, lambda: False) for each in sets]
+    found = [ask(Teacher(off), each, 2, rng, lambda done: True) for each in sets]
     config = DistillConfig("face68", 1.5, TINY, **changes)
     return sets, found, Lessons(sets, found, config)
 
@@ -271,6 +271,29 @@ def test_mirrored_looks_take_out_what_a_teacher_does_to_one_side_and_show_in_its
     moved = leaning[0].points - straight[0].points
     assert abs(moved[..., 0].mean()) < 0.3
     assert leaning[0].spread.mean() > 3 + straight[0].spread.mean()
+
+
+def test_a_teacher_that_was_interrupted_is_not_asked_twice(data, tmp_path):
+    sets = load_sets(data / "train", held_out=False)
+    assert len(sets) > 1
+    config, path, said = DistillConfig("face68", 1.5, TINY), tmp_path / "answers.pt", []
+    # The first set is small enough for one batch: the second look at the clock is before the second set.
+    stops = iter([False, True])
+    assert answers(path, sets, Teacher(), "it", config, lambda: next(stops), said.append) is None
+    assert said[0] == f"0 of {sum(len(each.images) for each in sets)} pictures shown to the teacher"
+
+    class Fresh(Teacher):
+        asked = 0
+
+        def __call__(self, crops):
+            Fresh.asked += len(crops)
+            return super().__call__(crops)
+
+    resumed = answers(path, sets, Fresh(), "it", config, lambda: False, said.append)
+    assert Fresh.asked == 6 * sum(len(each.images) for each in sets[1:])
+    whole = answers(tmp_path / "whole.pt", sets, Teacher(), "it", config, lambda: False, said.append)
+    for one, other in zip(resumed, whole, strict=True):
+        assert np.array_equal(one.points, other.points)
 
 
 def test_a_lesson_has_the_teachers_points_where_its_crop_has_them(data):

@@ -6,7 +6,7 @@ from fakes import SHAPE
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.match import Candidates, Subject, assign, distinct, extents, iou, overlaps
+from tracker.match import Candidates, Subject, assign, distinct, extents, filling, iou, overlaps
 from tracker.smooth import unsmoothed
 
 
@@ -57,6 +57,14 @@ def test_of_two_alike_the_better_stays():
 
 def test_weak_ones_go():
     assert distinct(candidates(face(1, 1), scores=[0.49]), 0.5).xy.shape == (0, 68, 2)
+
+
+def test_landmarks_that_shrink_within_their_crop_go():
+    crops = np.array([(100, 100, 75, 0)] * 3, np.float32)
+    xy = np.stack([face(100, 100, size) for size in (50, 30, 22)])
+    kept = filling(Candidates(xy, np.ones((3, 68), np.float32), np.array([0.7, 0.8, 0.9]), crops), 1.5)
+    assert kept.subject_score.tolist() == [0.7, 0.8]
+    assert len(filling(candidates(), 1.5).xy) == 0
 
 
 def test_iou_of_known_boxes():

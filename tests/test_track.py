@@ -138,14 +138,27 @@ def test_a_picture_without_subjects_and_a_tiny_one(tracker_of):
 
 
 def test_a_real_face_is_followed_through_its_clip(shared_data):
-    """The cascades and the fake engine, which takes any bright patch for a face, on a real clip."""
+    from engines import open_engine
     from tracker.sources import open_source
 
-    engine = FakeEngine()
-    tracker = Tracker(engine, TrackerSettings(min_score=0.0, max_subjects=1))
+    tracker = Tracker(open_engine("face", "eager", device="cpu"))
     with open_source(shared_data / "videos" / "faces" / "liveportrait_d20.mp4", max_frames=20) as source:
         counts = [len(tracker.step(frame).tracks) for frame in source]
     assert counts == [1] * 20
+
+
+def test_a_figure_that_shrinks_in_its_crop_is_not_followed_to_a_point(tracker_of):
+    class Shrinking(FakeEngine):
+        """Lays landmarks of a third of their size over whatever it sees, and is sure of them."""
+
+        def __call__(self, crops):
+            points = super().__call__(crops)
+            middle = points.xy.mean(axis=1, keepdims=True)
+            return replace(points, xy=middle + (points.xy - middle) / 3)
+
+    tracker = tracker_of()
+    tracker.engine = Shrinking()
+    assert run(tracker, [[(100, 80, 40)]] * 5) == [[]] * 5
 
 
 def test_engine_and_settings_change_on_the_way(tracker_of, monkeypatch):

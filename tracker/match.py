@@ -17,6 +17,9 @@ _MOST_COST = 0.75
 # Two sets of landmarks this close, in subject sizes, or boxes this much in common, are one subject.
 _SAME_DISTANCE = 0.25
 _SAME_IOU = 0.55
+# A subject fills its crop but for the margin. Landmarks that fill less than this share of what they should
+# are drawn on nothing: the crop that follows them would shrink, frame by frame, to a point.
+_LEAST_FILLED = 0.5
 
 
 @dataclass(eq=False)
@@ -43,7 +46,7 @@ class Candidates:
     subject_score: np.ndarray  # (N,)
     crops: np.ndarray  # (N, 4) centre x, centre y, side, roll
 
-    def pick(self, rows: Sequence[int]) -> Candidates:
+    def pick(self, rows: Sequence[int] | np.ndarray) -> Candidates:
         """Some of them, in the order of ``rows``."""
         chosen = np.asarray(rows, int)
         return Candidates(self.xy[chosen], self.score[chosen], self.subject_score[chosen], self.crops[chosen])
@@ -78,6 +81,12 @@ def overlaps(box: np.ndarray, other: np.ndarray) -> bool:
 def distances(a: np.ndarray, b: np.ndarray, unit: np.ndarray) -> np.ndarray:
     """Mean joint distances ``(N, M)`` of landmarks ``(N, K, 2)`` and ``(M, K, 2)`` in units ``(N,)``."""
     return np.asarray(np.linalg.norm(a[:, None] - b[None], axis=3).mean(axis=2) / unit[:, None])
+
+
+def filling(found: Candidates, crop_scale: float) -> Candidates:
+    """The candidates whose landmarks extend as a subject's would in a crop ``crop_scale`` times its size."""
+    extended = sizes(extents(found.xy)) if len(found.xy) else np.empty(0)
+    return found.pick(np.flatnonzero(extended * crop_scale >= _LEAST_FILLED * found.crops[:, 2]))
 
 
 def distinct(found: Candidates, min_score: float) -> Candidates:

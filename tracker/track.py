@@ -11,7 +11,7 @@ from engines.engine import Engine
 from tracker.config import TrackerSettings
 from tracker.detect import make_detector
 from tracker.locate import Locator
-from tracker.match import Candidates, Subject, assign, distinct, extents, sizes
+from tracker.match import Candidates, Subject, assign, distinct, extents, filling, sizes
 from tracker.sides import Sides
 from tracker.smooth import OneEuro, Smoother, unsmoothed
 from tracker.timing import Stopwatch
@@ -64,7 +64,8 @@ class Tracker:
         with self._watch("infer"):
             found = self._infer(crops, boxes)
         with self._watch("match"):
-            self._match(distinct(found, self.settings.min_score), frame.time_s)
+            whole = filling(found, self.engine.crop_scale)
+            self._match(distinct(whole, self.settings.min_score), frame.time_s)
         with self._watch("smooth"):
             tracks = tuple(_track(each, frame.time_s) for each in self._subjects if each.seen)
         return Result(frame, tracks, self.engine.skeleton)

@@ -86,9 +86,11 @@ def distill(
 
     with interruptible(ALONE) as stopping:
         engine = open_engine(teacher, "eager", device=str(device))
-        taught = answers(run.out / "answers.pt", sets + unseen, engine, teacher.digest, config, stopping)
+        taught = answers(
+            run.out / "answers.pt", sets + unseen, engine, teacher.digest, config, stopping, log.say
+        )
         if taught is None:
-            log.say("interrupted; --resume begins anew")
+            log.say("interrupted while the teacher was asked; --resume goes on with the set it was at")
             return False
         lessons = Lessons(sets, taught[: len(sets)], config)
         # Everything is held out where there is so little that nothing was.

@@ -27,6 +27,7 @@ from training.evaluate import normalised_errors
 from training.stored import StoredSet
 
 _BATCH = 32
+_SAY_EVERY = 16 * _BATCH
 _FIRST_LOOK = Jitter(0.0, 0.0, 0.0)
 _NEXT_LOOKS = Jitter(0.05, 0.03, 5.0)
 _FARTHEST, _LARGEST = 0.5, 1.7  # of the second look from the first: shift in sides, ratio of the sides
@@ -60,12 +61,19 @@ class Lesson:
 
 
 def ask(
-    teacher: Engine, pictures: StoredSet, looks: int, rng: np.random.Generator, stopping: Callable[[], bool]
+    teacher: Engine,
+    pictures: StoredSet,
+    looks: int,
+    rng: np.random.Generator,
+    more: Callable[[int], bool],
 ) -> Answers | None:
-    """What it finds in every picture, by ``looks`` crops and their mirror images; None when stopped."""
+    """What it finds in every picture, by ``looks`` crops and their mirror images.
+
+    ``more`` hears how many pictures are done, and says whether to go on; None when it does not.
+    """
     points, spread = [], []
     for first in range(0, len(pictures.images), _BATCH):
-        if stopping():
+        if not more(first):
             return None
         images = pictures.images[first : first + _BATCH]
         x, y, side = pictures.boxes[first : first + _BATCH].T
@@ -104,31 +112,46 @@ def answers(
     digest: str,
     config: DistillConfig,
     stopping: Callable[[], bool],
+    say: Callable[[str], None],
 ) -> list[Answers] | None:
-    """Those in ``path`` or, without any, the ``teacher``'s, stored there; None when stopped before the end.
+    """Those in ``path`` and, of sets that it does not hold yet, the ``teacher``'s, stored there set by set.
 
-    Raises ``ValueError`` when what is stored is of another teacher, by its ``digest``, or of other pictures.
+    None when stopped before the end. Raises ``ValueError`` when what is stored is of another teacher, by
+    its ``digest``, or of other pictures, ``OSError`` when the disk refuses.
     """
-    if path.exists():
-        stored = checkpoint.load(path, config, torch.device("cpu"))
-        if stored["teacher"] != digest:
-            raise ValueError(f"{path} holds the answers of another teacher: choose another --out")
-        if [len(each) for each in stored["points"]] != [len(each.images) for each in sets]:
-            raise ValueError(f"{path} is of other pictures: choose another --out")
-        pairs = zip(stored["points"], stored["spread"], strict=True)
-        return [Answers(points.numpy(), spread.numpy()) for points, spread in pairs]
-    rng = np.random.default_rng(config.seed)
-    found = []
-    for each in sets:
-        here = ask(teacher, each, config.looks, rng, stopping)
+    found = _stored(path, sets, digest, config)
+    total = sum(len(each.images) for each in sets)
+    for number in range(len(found), len(sets)):
+        before = sum(len(each.points) for each in found)
+
+        def more(done: int, before: int = before) -> bool:
+            if done % _SAY_EVERY == 0:
+                say(f"{before + done} of {total} pictures shown to the teacher")
+            return not stopping()
+
+        here = ask(teacher, sets[number], config.looks, np.random.default_rng([config.seed, number]), more)
         if here is None:
             return None
         found.append(here)
-    columns = {
-        name: [torch.from_numpy(getattr(each, name)) for each in found] for name in ("points", "spread")
-    }
-    checkpoint.save(path, config, {"teacher": digest, **columns})
+        columns = {
+            name: [torch.from_numpy(getattr(each, name)) for each in found] for name in ("points", "spread")
+        }
+        checkpoint.save(path, config, {"teacher": digest, **columns})
     return found
+
+
+def _stored(path: Path, sets: list[StoredSet], digest: str, config: DistillConfig) -> list[Answers]:
+    """What ``path`` holds of the first ``sets``."""
+    if not path.exists():
+        return []
+    stored = checkpoint.load(path, config, torch.device("cpu"))
+    if stored["teacher"] != digest:
+        raise ValueError(f"{path} holds the answers of another teacher: choose another --out")
+    counts = [len(each.images) for each in sets[: len(stored["points"])]]
+    if [len(each) for each in stored["points"]] != counts:
+        raise ValueError(f"{path} is of other pictures: choose another --out")
+    pairs = zip(stored["points"], stored["spread"], strict=True)
+    return [Answers(points.numpy(), spread.numpy()) for points, spread in pairs]
 
 
 class Lessons:
