@@ -1,4 +1,4 @@
-"""``--runtime auto``: the fastest way that runs here at once, with the reason in ``describe``."""
+"""What fits this machine: ``--runtime auto``, with the reason in ``describe``, and the model for live."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from engines.engine import Engine, MissingCapability
 from engines.model import Model
 
 _log = logging.getLogger(__name__)
+
+
+def live_model(device: str = "auto") -> str:
+    """Name of the shipped face model that keeps up with a camera: without a GPU that is the student.
+
+    Raises as ``choose_device``.
+    """
+    return "face" if choose_device(device).type == "cuda" else "face-fast"
 
 
 def open_best(model: Model, precision: str, device: str) -> Engine:

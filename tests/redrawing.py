@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,9 +12,6 @@ from commands import write_model
 from engines.decoder import Decoder, DecoderModel, fingerprint
 from engines.model import Model, load_model
 from engines.network import NetworkConfig
-
-# The last weights of η are random and small, so all of its landmarks would lie in one place.
-_LAST = "regressor.encoder.levels.3.2.weight"
 
 
 def random_decoder(model: Model) -> DecoderModel:
@@ -39,9 +35,7 @@ def random_decoder(model: Model) -> DecoderModel:
 
 def write_pair(folder: Path) -> Path:
     """The model's file, whose landmarks are spread over the picture; its decoder lies beside it."""
-    path = write_model(folder / "tiny.safetensors")
-    model = load_model(path)
-    replace(model, weights={**model.weights, _LAST: 15 * model.weights[_LAST].float()}).save(path)
+    path = write_model(folder / "tiny.safetensors", sharp=15)
     random_decoder(load_model(path)).save(folder / "tiny.decoder.safetensors")
     return path
 

@@ -30,7 +30,7 @@ def quiet(phase: str, share: float | None) -> bool:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return load_model(write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors"))
+    return load_model(write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors", sharp=1))
 
 
 @pytest.fixture(scope="module")

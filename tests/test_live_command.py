@@ -274,12 +274,19 @@ def test_a_steady_clip_is_720p_at_30(tmp_path):
 def test_the_soak_tells_what_grew(capfd, model, tmp_path, monkeypatch):
     clip = write_clip(tmp_path / "a.mp4", count=15)
     monkeypatch.setattr(soak, "_SAMPLE_EVERY_S", 0.1)
+    monkeypatch.setattr(soak, "_SAY_EVERY_S", 0.5)
     monkeypatch.setattr(sys, "argv", ["soak", str(clip), "--minutes", str(2 / 60), "--model", str(model)])
     assert soak.main() == Exit.FINE
     figures = json.loads(capfd.readouterr().out)
     assert set(figures) == KEYS | {
-        *("rss_growth_mb", "latency_slope_ms_per_minute", "samples", "threads_left", "handles_left")
+        *("rss_growth_mb", "latency_slope_ms_per_minute", "samples", "minutes"),
+        *("threads_left", "handles_left"),
     }
+    assert [set(each) for each in figures["minutes"][:1]] == [
+        {"frames", "processor_ms", "latency_p50_ms", "latency_p95_ms"}
+    ]
+    assert figures["minutes"][-1]["frames"] > 3
+    assert figures["minutes"][-1]["processor_ms"] > 0
     assert figures["threads_left"] == []
     assert figures["handles_left"] in (0, None)
     assert figures["samples"] > 3

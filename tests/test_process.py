@@ -261,7 +261,7 @@ def begin(clip: Path, model: Path, output: Path, **options):
     """A run of its own process that has written some frames."""
     run = start_command(
         *("process", clip, "--model", model, "--detector", "center", "-o", output),
-        *("--progress", "json", "--preset", "medium"),
+        *("--progress", "json", "--preset", "medium", "--max-subjects", "1"),
         **options,
     )
     assert run.stdout is not None

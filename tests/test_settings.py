@@ -127,7 +127,9 @@ def test_the_file_lies_where_the_system_keeps_settings(monkeypatch, tmp_path):
 def test_the_command_line_wins_where_it_asks_for_something():
     assert merged(CHANGED, LiveOptions(), {"source", "record"}) == CHANGED
     # Also where it asks for what would be the default.
-    options = LiveOptions(settings=TrackerSettings(max_subjects=1), camera=CameraRequest((1280, 720), 30))
+    options = LiveOptions(
+        "face", settings=TrackerSettings(max_subjects=1), camera=CameraRequest((1280, 720), 30)
+    )
     asked = {"model", "runtime", "max_subjects", "min_score", "camera_size", "camera_fps"}
     assert merged(CHANGED, options, asked) == replace(
         CHANGED,

@@ -33,7 +33,7 @@ CROPS = generated_crops(32, 11)
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    return load_model(write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors"))
+    return load_model(write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors", sharp=1))
 
 
 @pytest.fixture(scope="module")

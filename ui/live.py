@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from engines import Engine, Report, load_model, open_engine
+from engines.automatic import live_model
 from tracker import Overlay, TrackerSettings
 from tracker.live import CameraRequest, LiveSession
 from ui.failures import UsageError, usage
@@ -20,7 +21,7 @@ _SLOW_TO_BUILD = ("compile", "tensorrt")
 class LiveOptions:
     """The options of ``kptrack live``, for the window and for a run without one."""
 
-    model: str = "face"
+    model: str = field(default_factory=live_model)
     runtime: str = "auto"
     precision: str = "auto"
     device: str = "auto"

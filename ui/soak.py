@@ -11,10 +11,12 @@ import os
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 
+from engines.automatic import live_model
 from tracker import Overlay
 from tracker.live import LiveStatus
 from ui.bench_live import write_steady
@@ -31,11 +33,17 @@ _SETTLE_S = 60.0
 
 
 class Samples:
-    """Memory and latency, once a second."""
+    """Memory and latency, once a second, and what a frame costs, once a minute.
+
+    That cost, in processor time, tells a program that does more and more from a machine that becomes slower
+    or busier: latencies rise with both.
+    """
 
     def __init__(self) -> None:
         self._rows: list[tuple[float, float, float]] = []  # seconds, RSS in MB, latency p50 in ms
+        self._minutes: list[dict[str, float]] = []
         self._next_s, self._say_s = 0.0, _SAY_EVERY_S
+        self._spent_s, self._processed = time.process_time(), 0
 
     def hear(self, status: LiveStatus) -> None:
         """Take a sample if it is time."""
@@ -47,24 +55,40 @@ class Samples:
             self._rows.append((status.seconds, rss_mb, status.latency_p50_ms))
         if status.seconds >= self._say_s:
             self._say_s += _SAY_EVERY_S
+            minute = self._minute(status)
+            self._minutes.append(minute)
             print(
-                f"{status.seconds / 60:.0f} min: {status.fps_processed:.1f} frames/s processed, latency "
-                f"p95 {status.latency_p95_ms or 0:.0f} ms, {rss_mb} MB, dropped {status.dropped}",
+                f"{status.seconds / 60:.0f} min: {minute['frames'] / _SAY_EVERY_S:.1f} frames/s processed, "
+                f"{minute['processor_ms']} ms of processor time each, latency {minute['latency_p50_ms']} ms, "
+                f"p95 {minute['latency_p95_ms']} ms, {rss_mb} MB, dropped {status.dropped}",
                 file=sys.stderr,
             )
+
+    def _minute(self, status: LiveStatus) -> dict[str, float]:
+        """Frames and what one cost since the last time; the latency of the last ten seconds."""
+        spent_s, frames = time.process_time() - self._spent_s, status.processed - self._processed
+        self._spent_s, self._processed = self._spent_s + spent_s, status.processed
+        return {
+            "frames": frames,
+            "processor_ms": round(1000 * spent_s / max(frames, 1), 1),
+            "latency_p50_ms": round(status.latency_p50_ms or 0),
+            "latency_p95_ms": round(status.latency_p95_ms or 0),
+        }
 
     def figures(self) -> dict[str, object]:
         """What grew after the run had settled; None where the run was too short to say."""
         rows = np.array(self._rows).reshape(-1, 3)
         settled = rows[rows[:, 0] >= min(_SETTLE_S, rows[-1, 0] / 4)] if len(rows) else rows
-        if len(settled) < 3:
-            return {"rss_growth_mb": None, "latency_slope_ms_per_minute": None, "samples": len(rows)}
-        seconds, rss_mb, latency_ms = settled.T
-        slope = np.polyfit(seconds / 60, latency_ms, 1)[0]
+        growth_mb = slope = None
+        if len(settled) >= 3:
+            seconds, rss_mb, latency_ms = settled.T
+            growth_mb = round(float(rss_mb[-1] - rss_mb[0]), 1)
+            slope = round(float(np.polyfit(seconds / 60, latency_ms, 1)[0]), 4)
         return {
-            "rss_growth_mb": round(float(rss_mb[-1] - rss_mb[0]), 1),
-            "latency_slope_ms_per_minute": round(float(slope), 4),
+            "rss_growth_mb": growth_mb,
+            "latency_slope_ms_per_minute": slope,
             "samples": len(rows),
+            "minutes": self._minutes,
         }
 
 
@@ -100,7 +124,7 @@ def main() -> Exit:
     parser = argparse.ArgumentParser(prog="python -m ui.soak", description=__doc__)
     parser.add_argument("clip", type=Path, help="a video with a face")
     parser.add_argument("--minutes", type=float, default=30.0)
-    parser.add_argument("--model", default="face")
+    parser.add_argument("--model", default=live_model(), help="default: that of kptrack live")
     arguments = parser.parse_args()
     try:
         print(json.dumps(soak(arguments.clip, arguments.minutes, arguments.model)))

@@ -13,7 +13,6 @@ from ui.commands.options import (
     Device,
     MaxSubjects,
     MinScore,
-    Model,
     Precision,
     Runtime,
     Smooth,
@@ -31,7 +30,13 @@ def live(
             show_default=False,
         ),
     ] = None,
-    model: Model = "face",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of a shipped model, or a model file [default: face; without a GPU face-fast].",
+            show_default=False,
+        ),
+    ] = None,
     runtime: Runtime = "auto",
     precision: Precision = "auto",
     device: Device = "auto",
@@ -63,6 +68,7 @@ def live(
     Without a window, text goes to stderr and the final status to stdout, as one JSON object. A stream
     that breaks off is opened again; a recording then goes on in out.2.mp4.
     """
+    from engines.automatic import live_model
     from tracker import TrackerSettings
     from tracker.live import CameraRequest
     from ui.jobs import parse_time
@@ -70,7 +76,7 @@ def live(
 
     with usage():
         options = LiveOptions(
-            model=model,
+            model=model or live_model(device),
             runtime=runtime,
             precision=precision,
             device=device,

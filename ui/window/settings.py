@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import platformdirs
 
+from engines.automatic import live_model
 from tracker import Overlay, TrackerSettings, shown_name
 from tracker.camera import CameraRequest
 from tracker.feed import is_url
@@ -32,7 +33,7 @@ class Settings:
     """
 
     camera: str = "0"
-    model: str = "face"
+    model: str = field(default_factory=live_model)
     runtime: str = "auto"
     mirror: bool = False
     tracking: TrackerSettings = field(default_factory=TrackerSettings)
