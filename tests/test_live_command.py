@@ -18,6 +18,7 @@ from fakes import FakeCamera
 from waiting import eventually
 
 from engines import BuildCancelled, Points
+from engines.model import shipped_models
 from tracker import sources
 from tracker.live import CameraRequest
 from ui import bench_live, headless, soak
@@ -269,6 +270,24 @@ def test_a_steady_clip_is_720p_at_30(tmp_path):
     assert len(frames) == 10
     assert frames[0].image[360, 5].max() < 20  # beside the picture
     assert frames[0].image[360, 400].max() > 150
+
+
+@pytest.mark.parametrize(
+    ("gpu", "asked", "taken"),
+    [
+        (False, (), "face-fast"),
+        (True, (), "face"),
+        (True, ("--device", "cpu"), "face-fast"),
+        (False, ("--model", "face"), "face"),
+    ],
+)
+def test_live_takes_the_student_where_there_is_no_gpu(capfd, monkeypatch, gpu, asked, taken):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: gpu)
+    taken_by: list[str] = []
+    monkeypatch.setattr(headless, "run_headless", lambda source, options: taken_by.append(options.model) or 0)
+    assert command(capfd, "live", "clip.mp4", "--no-window", *asked).code == Exit.FINE
+    assert taken_by == [taken]
+    assert taken in shipped_models()
 
 
 def test_the_soak_tells_what_grew(capfd, model, tmp_path, monkeypatch):
