@@ -10,21 +10,27 @@ import pytest
 import torch
 from faces import write_data
 
+from engines.network import LandmarkNet
 from engines.skeleton import FACE68
 from training import checkpoint
 from training.__main__ import main
 from training.baselines import BASELINES, Learner, open_baseline, train_baseline
 from training.benchmarks import regression
-from training.config import Jitter, with_settings
+from training.config import PRESETS, Jitter, with_settings
 from training.hourglass import HourglassConfig, HourglassTask, StackedHourglass, peaks
 from training.imm import Imm, ImmTask, gaussian_maps
+from training.labelled import LabelledPictures, labelled_batch, load_labels
 from training.perceptual import PerceptualLoss, Pixels
 from training.run import Run, TrainingStopped
-from training.supervised import LabelledPictures, labelled_batch, load_labels
+from training.supervised import SupervisedNet, SupervisedTask
 
 CPU = torch.device("cpu")
 SMALL = ["network.input_size=32", "network.width=4", "steps=4", "batch=4"]
-TINY = {"imm": [*SMALL, "network.map_size=8", "points=5"], "hourglass": [*SMALL, "network.map_size=16"]}
+TINY = {
+    "imm": [*SMALL, "network.map_size=8", "points=5"],
+    "hourglass": [*SMALL, "network.map_size=16"],
+    "supervised": [*SMALL, "network.map_size=8"],
+}
 
 
 def tiny(name: str, *settings: str):
@@ -81,12 +87,32 @@ def test_labels_are_split_and_every_batch_keeps_points_on_their_pictures(data):
         assert (ends - bright).norm(dim=-1).min() < 1.5
 
 
-def test_the_hourglass_learns_its_labels(labelled):
-    config = tiny("hourglass", "network.width=8", "stacks=1", "lr=1e-2", "steps=100")
-    learner = Learner(config, HourglassTask(config, labelled), CPU)
+@pytest.mark.parametrize(
+    ("task", "name", "settings"),
+    [
+        (HourglassTask, "hourglass", ["network.width=8", "stacks=1"]),
+        (SupervisedTask, "supervised", ["network.width=8"]),
+    ],
+)
+def test_a_network_learns_its_labels(task, name, settings, labelled):
+    config = tiny(name, *settings, "lr=1e-2", "steps=100")
+    learner = Learner(config, task(config, labelled), CPU)
     batch = next(learner._task.batches(1))
     losses = [learner.step(1, batch)["loss"].item() for _ in range(20)]
     assert losses[-1] < losses[0] / 2
+
+
+def test_our_networks_are_those_that_are_shipped():
+    config, ours = BASELINES["supervised-lite"], PRESETS["face-lite"]
+    assert config.network == ours.network
+    with torch.device("meta"):
+        supervised, shipped = SupervisedNet(config), LandmarkNet(FACE68, ours.network)
+    weights = {
+        name: value.shape
+        for name, value in shipped.state_dict().items()
+        if name.startswith(("drawer", "regressor"))
+    }
+    assert {name: value.shape for name, value in supervised.state_dict().items()} == weights
 
 
 def test_imm_paints_a_frame_from_its_points_and_another(data, labelled):

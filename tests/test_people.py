@@ -99,6 +99,14 @@ def test_a_prior_is_read_from_space_and_from_pictures(data):
     assert (drawn[:, JOINT["head_top"], 1] < drawn[:, JOINT["l_ankle"], 1]).float().mean() > 0.7
 
 
+def test_views_are_drawn_as_often_as_their_source_says(data):
+    config = tiny_config("prior_weights.penn2d=0.6", "prior_weights.mocap17=0.2")
+    prior = load_prior(data / "prior", HUMAN, config)
+    assert len(prior.view_weights) == len(prior.views)
+    assert prior.view_weights.sum() == pytest.approx(1)
+    assert prior.view_weights[-15:] == pytest.approx(0.05)  # the 15 of pictures come last
+
+
 @pytest.mark.parametrize(
     ("arrays", "complaint"),
     [

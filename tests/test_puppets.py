@@ -44,7 +44,8 @@ def made(skeleton: Skeleton, seed: int = 0, **weights: np.ndarray) -> Puppets:
 
 @pytest.fixture
 def undisturbed(monkeypatch):
-    """Puppets on white, without light, things before them, and other colours."""
+    """Puppets on white, without light, company, things before them, and other colours."""
+    monkeypatch.setattr(puppets, "_ACCOMPANIED", 0.0)
     monkeypatch.setattr(
         backdrops, "background", lambda size, scenes, rng: np.full((size, size, 3), 255, np.uint8)
     )
@@ -66,6 +67,21 @@ def test_people_are_where_their_poses_say(undisturbed):
     near = render(torch.from_numpy(placed), edges, 64, sharpness=6.0).amax(1).numpy() > -0.9
     assert np.mean([each[line].mean() for each, line in zip(shown, lines, strict=True)]) > 0.85
     assert np.mean([each[~zone].mean() for each, zone in zip(shown, near, strict=True)]) < 0.02
+
+
+def test_company_is_behind_a_person_and_faces_have_none(undisturbed, monkeypatch):
+    monkeypatch.setattr(puppets, "_ACCOMPANIED", 1.0)
+    images, placed = made(HUMAN).batch(0, 24, 64, [])
+    edges = torch.tensor(HUMAN.layers)
+    near = render(torch.from_numpy(placed), edges, 64, sharpness=6.0).amax(1).numpy() > -0.9
+    shown = (images.astype(int) < 200).any(axis=-1)
+    beside = np.array([each[~zone].mean() for each, zone in zip(shown, near, strict=True)])
+    assert (beside > 0.02).mean() > 0.6  # the rest are out of the crop, or hidden
+    lines = render(torch.from_numpy(placed), edges, 64).amax(1).numpy() > 0.6
+    assert np.mean([each[line].mean() for each, line in zip(shown, lines, strict=True)]) > 0.85
+    faces, _ = made(FACE68).batch(0, 8, 64, [])
+    monkeypatch.setattr(puppets, "_ACCOMPANIED", 0.0)
+    assert np.array_equal(made(FACE68).batch(0, 8, 64, [])[0], faces)
 
 
 def levels(images: np.ndarray, placed: np.ndarray, joints: list[int]) -> np.ndarray:

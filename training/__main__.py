@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         choices=(*PRESETS, *BASELINES, _FINDER),
         help="what to train: face, or the smaller face-lite for a CPU, …; finder finds them in a frame;"
-        " imm and hourglass, which see labels, are what the paper is compared with",
+        " imm, hourglass and supervised, which see labels, are what they are compared with",
     )
     train.add_argument(
         "--distill",
@@ -71,8 +71,8 @@ def _parser() -> argparse.ArgumentParser:
         "--data",
         type=Path,
         required=True,
-        help="folder with train/SET/{index.npz,images/} and prior/*.npz; for imm and hourglass, with"
-        " labels/SET_train.npz",
+        help="folder with train/SET/{index.npz,images/} and prior/*.npz; for those that see labels,"
+        " with labels/SET_train.npz",
     )
     train.add_argument(
         "--out", type=Path, required=True, help="folder of the run: log, grids, checkpoints, model"

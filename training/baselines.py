@@ -1,7 +1,7 @@
-"""The paper's neighbours in its table, IMM and a supervised hourglass: their presets, training and files.
+"""What our models are measured beside: IMM, a supervised hourglass, our own networks learned from labels.
 
-On the same pictures and crops as ours, so that ``eval`` can set them side by side. They see labels, and are
-there to be measured: their files are none that a tracker takes.
+Their presets, training and files. On the same pictures and crops as ours, so that ``eval`` can set them
+side by side. They see labels, and are there to be measured: their files are none that a tracker takes.
 """
 
 from __future__ import annotations
@@ -30,19 +30,21 @@ from training.export import LICENCE, hardware
 from training.hourglass import HourglassConfig, HourglassTask, StackedHourglass
 from training.images import Batch, as_input
 from training.imm import Imm, ImmConfig, ImmTask
+from training.labelled import LabelledBatch, LabelledPictures, load_labels
 from training.learner import growing_average
 from training.perceptual import open_perceptual
 from training.processes import ALONE
 from training.regressor import autocast, descend
 from training.run import Log, Run, Saver, interruptible
-from training.supervised import LabelledBatch, LabelledPictures, load_labels
+from training.supervised import SupervisedConfig, SupervisedNet, SupervisedTask
 
 # Whole: of points that lie together IMM's map has large weights that cancel out.
 _FILE = FileKind("kptrack-baseline-1", "a baseline", "train it again", half=False)
 _LOOK_EVERY = 500
 
-BaselineConfig = ImmConfig | HourglassConfig
-Network = Imm | StackedHourglass
+BaselineConfig = ImmConfig | HourglassConfig | SupervisedConfig
+Network = Imm | StackedHourglass | SupervisedNet
+Task = ImmTask | HourglassTask | SupervisedTask
 
 BASELINES: dict[str, BaselineConfig] = {
     "imm": ImmConfig(),
@@ -51,10 +53,15 @@ BASELINES: dict[str, BaselineConfig] = {
     "hourglass-lite": HourglassConfig(
         network=NetworkConfig(input_size=64, width=64, map_size=32), steps=9000, batch=16
     ),
+    "supervised": SupervisedConfig(),
+    "supervised-lite": SupervisedConfig(
+        network=NetworkConfig(input_size=64, width=16, map_size=16), steps=9000, batch=16
+    ),
 }
 _METHODS = {
     "imm": (ImmConfig, "IMM (Jakab et al., NeurIPS 2018), landmarks by a linear map fitted on labels"),
     "hourglass": (HourglassConfig, "stacked hourglass (Newell et al., ECCV 2016), learned from labels"),
+    "supervised": (SupervisedConfig, "the networks of KeypointGAN, learned from labels"),
 }
 
 
@@ -72,11 +79,13 @@ def train_baseline(
         raise ValueError(f"{path} is there: --resume goes on with it, or choose another --out")
     pictures, held_out = load_labels(run.data, SKELETONS[config.skeleton])
     torch.manual_seed(config.seed)
-    task: ImmTask | HourglassTask
+    task: Task
     if isinstance(config, ImmConfig):
         task = ImmTask(run.data, config, pictures, open_perceptual(run.perceptual), device)
-    else:
+    elif isinstance(config, HourglassConfig):
         task = HourglassTask(config, pictures)
+    else:
+        task = SupervisedTask(config, pictures)
     run.out.mkdir(parents=True, exist_ok=True)
     log = Log(run.out / "log.jsonl")
     log.say(f"{config.skeleton}, {config.network.input_size} px, {task.describe()}, {device}")
@@ -122,7 +131,7 @@ class Learner:
 
     processes = ALONE
 
-    def __init__(self, config: BaselineConfig, task: ImmTask | HourglassTask, device: torch.device) -> None:
+    def __init__(self, config: BaselineConfig, task: Task, device: torch.device) -> None:
         torch.manual_seed(config.seed)
         self._config, self._task, self._device = config, task, device
         self.network: Any = task.network()
@@ -221,4 +230,6 @@ def _assemble(file: Contents, device: torch.device) -> BaselineEngine:
 
 
 def _network(config: BaselineConfig) -> Network:
-    return Imm(config) if isinstance(config, ImmConfig) else StackedHourglass(config)
+    if isinstance(config, ImmConfig):
+        return Imm(config)
+    return StackedHourglass(config) if isinstance(config, HourglassConfig) else SupervisedNet(config)

@@ -6,42 +6,29 @@ published; smaller than there, with Adam, a log-parabola through each peak and o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import count
-from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from engines.network import NetworkConfig
 from engines.skeleton import SKELETONS
-from training.config import Jitter, Recipe
 from training.images import as_input
 from training.imm import gaussian_maps
-from training.supervised import LabelledBatch, LabelledPictures, labelled_batch
+from training.labelled import LabelledBatch, LabelledConfig, LabelledTask
 
 _SMALLEST = 4  # cells across where an hourglass is narrowest
 
 
 @dataclass(frozen=True)
-class HourglassConfig(Recipe):
-    """A supervised run. ``network.width`` is that of an hourglass, ``map_size`` of its heat maps."""
+class HourglassConfig(LabelledConfig):
+    """A run of it. ``network.width`` is that of an hourglass, ``map_size`` of its heat maps."""
 
-    skeleton: str = "face68"
-    crop_scale: float = 1.5
     network: NetworkConfig = field(
         default_factory=lambda: NetworkConfig(input_size=128, width=256, map_size=32)
     )
     stacks: int = 2
-    seed: int = 0
-    steps: int = 20_000
-    batch: int = 32
-    lr: float = 1e-3
-    ema: float = 0.999
-    jitter: Jitter = field(default_factory=lambda: Jitter(scale=0.1, shift=0.06, roll=15.0))
 
 
 class Residual(nn.Module):
@@ -143,33 +130,12 @@ def peaks(maps: Tensor) -> Tensor:
     return torch.stack(found, -1) * (2 / (size - 1)) - 1
 
 
-class HourglassTask:
-    """What the hourglass learns from, and how well it does."""
-
-    def __init__(self, config: HourglassConfig, pictures: LabelledPictures) -> None:
-        self._config, self._pictures = config, pictures
-
-    def describe(self) -> str:
-        """For people, and the card."""
-        return f"{len(self._pictures.images)} labelled pictures"
+class HourglassTask(LabelledTask[HourglassConfig]):
+    """See ``LabelledTask``."""
 
     def network(self) -> StackedHourglass:
         """The network before its first step."""
-        return StackedHourglass(self._config)
-
-    def batches(self, first: int) -> Iterator[LabelledBatch]:
-        """Batches from ``first`` on, without end; each depends on the seed and its number alone."""
-        config = self._config
-        for number in count(first):
-            yield labelled_batch(
-                self._pictures,
-                SKELETONS[config.skeleton],
-                config.batch,
-                config.network.input_size,
-                config.crop_scale,
-                config.jitter,
-                np.random.default_rng([config.seed, number]),
-            )
+        return StackedHourglass(self.config)
 
     def loss(self, network: StackedHourglass, batch: LabelledBatch) -> Tensor:
         """Squared difference of all heat maps from Gaussians a cell wide; to be called in autocast."""
@@ -177,13 +143,3 @@ class HourglassTask:
         size = answers[0].shape[-1]
         wanted = gaussian_maps(batch.points, size, 2 / (size - 1))
         return torch.stack([F.mse_loss(each.float(), wanted) for each in answers]).sum()
-
-    def finish(self, network: StackedHourglass) -> None:
-        """Nothing: it gives landmarks as it is."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Nothing beside the network."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """The inverse."""

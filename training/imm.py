@@ -24,8 +24,8 @@ from engines.skeleton import SKELETONS
 from training.benchmarks import regression
 from training.config import PRESETS, Jitter, Recipe, TrainConfig
 from training.images import Batch, Pictures, as_input
+from training.labelled import LabelledPictures
 from training.perceptual import PerceptualLoss
-from training.supervised import LabelledPictures
 
 _SPREAD = 0.1  # standard deviation of a point's Gaussian, normalised, as IMM has it
 _AT_ONCE = 64  # crops

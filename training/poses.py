@@ -21,7 +21,8 @@ class PosePrior:
     """Poses, each brought into its own box: centre (0, 0), longer side 1; and their mirror images.
 
     ``poses`` ``(2 N, K, 2)``, and how often each is drawn: ``weights`` ``(2 N,)``, which add up to 1.
-    ``views`` ``(M, K, 3)``: those with a depth, as ``projection.project`` gives them; M may be 0.
+    ``views`` ``(M, K, 3)``: those with a depth, as ``projection.project`` gives them; M may be 0. How often
+    each of them is drawn: ``view_weights`` ``(M,)``, which add up to 1.
     """
 
     def __init__(
@@ -31,8 +32,12 @@ class PosePrior:
         config: TrainConfig,
         weights: np.ndarray | None = None,
         views: np.ndarray | None = None,
+        view_weights: np.ndarray | None = None,
     ) -> None:
-        """``poses`` ``(N, K, 2)`` and how often each is drawn, ``weights`` ``(N,)``: by default alike."""
+        """``poses`` ``(N, K, 2)`` and how often each is drawn, ``weights`` ``(N,)``: by default alike.
+
+        The same of ``views`` and their weights.
+        """
         if poses.ndim != 3 or poses.shape[1:] != (len(skeleton.joints), 2):
             raise ValueError(
                 f"poses {poses.shape} do not fit {skeleton.name}: want (N, {len(skeleton.joints)}, 2)"
@@ -40,10 +45,10 @@ class PosePrior:
         poses = projection.in_own_box(poses)
         mirrored = poses[:, skeleton.mirror] * [-1, 1]
         self.poses = np.concatenate([poses, mirrored]).astype(np.float32)
-        weights = np.tile(np.ones(len(poses)) if weights is None else weights, 2)
-        self.weights = weights / weights.sum()
+        self.weights = np.tile(_shares(weights, len(poses)), 2) / 2
         self._config = config
         self.views = np.empty((0, len(skeleton.joints), 3), np.float32) if views is None else views
+        self.view_weights = _shares(view_weights, len(self.views))
 
     @property
     def mean(self) -> np.ndarray:
@@ -66,6 +71,12 @@ class PosePrior:
         return place(torch.from_numpy(poses), boxes, self._config.network.input_size)
 
 
+def _shares(weights: np.ndarray | None, count: int) -> np.ndarray:
+    """``weights`` ``(count,)``, by default alike, so that they add up to 1."""
+    weights = np.ones(count) if weights is None else weights
+    return np.asarray(weights / weights.sum() if count else weights)
+
+
 def place(poses: Tensor, boxes: np.ndarray, size: int) -> Tensor:
     """Poses ``(B, K, 2)`` in frame coordinates as crops at ``boxes`` ``(B, 4)`` see them, normalised."""
     return apply_maps(poses, torch.from_numpy(np.linalg.inv(crop_maps(boxes, size))))
@@ -82,6 +93,8 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
     found: list[np.ndarray] = []
     views: list[np.ndarray] = []
     flat: list[np.ndarray] = []
+    seen: list[int] = []  # which of those found are views, and which flat
+    drawn: list[int] = []
     source: list[str] = []
     left_out: list[str] = []
     for path in sorted(folder.rglob("*.npz")):
@@ -95,9 +108,11 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
         elif {"poses", "joints"} <= arrays.keys() or {"joints", "joint_names"} <= arrays.keys():
             poses, joints = _named(path, arrays)
             if poses.shape[2] == 3:
+                seen.append(len(found))
                 views.append(_views(path, poses, joints, skeleton, rng))
                 poses = views[-1][..., :2]
             else:
+                drawn.append(len(found))
                 poses = projection.in_own_box(projection.complete(poses, joints, skeleton))
                 flat.append(poses)
             found.append(poses)
@@ -118,11 +133,13 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
             raise ValueError(f"prior_size counts poses in pictures, those under {folder} are in space")
         chosen = _chosen(weights, config)
         return PosePrior(np.concatenate(found)[chosen], skeleton, config)
-    if views and flat:
+    if not views:
+        return PosePrior(np.concatenate(found), skeleton, config, weights)
+    if flat:
         views.append(projection.lift(np.concatenate(flat), np.concatenate(views)))
-    return PosePrior(
-        np.concatenate(found), skeleton, config, weights, np.concatenate(views) if views else None
-    )
+    of_each = np.split(weights, np.cumsum([len(each) for each in found])[:-1])
+    view_weights = np.concatenate([of_each[number] for number in seen + drawn])
+    return PosePrior(np.concatenate(found), skeleton, config, weights, np.concatenate(views), view_weights)
 
 
 def _chosen(weights: np.ndarray, config: TrainConfig) -> np.ndarray:

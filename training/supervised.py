@@ -1,95 +1,62 @@
-"""Labelled pictures, for the methods that the paper is compared with. Its own never learns from them."""
+"""Our own two networks, learned from labels: what they can do where every picture tells its points.
+
+As far as this is from the self-supervised model, so much the method has still to give; the rest is the
+networks' own.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Self
 
-import cv2
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from engines import crop
-from engines.skeleton import Skeleton
-from training.augment import jittered_boxes, random_colours
-from training.calibrate import labelled
-from training.config import Jitter
-from training.poses import place
-
-_HELD_OUT = 10  # one picture in so many is only measured on
-
-
-@dataclass(frozen=True)
-class LabelledPictures:
-    """Pictures, RGB, and their landmarks ``points`` ``(N, K, 2)`` in pixels."""
-
-    images: list[np.ndarray]
-    points: np.ndarray
-
-    def boxes(self, crop_scale: float) -> np.ndarray:
-        """The crops ``(N, 4)`` that an evaluation cuts."""
-        return crop.landmark_boxes(self.points, crop_scale)
-
-    def where(self, chosen: np.ndarray) -> Self:
-        """The part that ``chosen`` ``(N,)`` marks."""
-        kept = [image for image, keep in zip(self.images, chosen, strict=True) if keep]
-        return type(self)(kept, self.points[chosen])
-
-
-def load_labels(data: Path, skeleton: Skeleton) -> tuple[LabelledPictures, LabelledPictures]:
-    """What ``data/labels/NAME_train.npz`` tell of ``data/train/NAME/images``: to learn from, and held out.
-
-    Raises ``ValueError`` when there are none, or they are of another skeleton.
-    """
-    images: list[np.ndarray] = []
-    points: list[np.ndarray] = []
-    for path in sorted((data / "labels").glob("*_train.npz")):
-        here, own = labelled(data / "train" / path.stem.removesuffix("_train") / "images", path)
-        if own.shape[1:] != (len(skeleton.joints), 2):
-            raise ValueError(f"{path}: pts of shape {own.shape} are not of {skeleton.name}")
-        images += here
-        points.append(own)
-    if len(images) <= 1:
-        raise ValueError(
-            f"no labelled pictures: want {data}/labels/NAME_train.npz of {data}/train/NAME/images"
-        )
-    everything = LabelledPictures(images, np.concatenate(points))
-    held_out = np.arange(len(images)) % _HELD_OUT == 0
-    return everything.where(~held_out), everything.where(held_out)
+from engines.network import PoseRegressor, SkeletonDrawer, initialise
+from engines.render import render
+from engines.skeleton import SKELETONS
+from training import losses
+from training.images import as_input
+from training.labelled import LabelledBatch, LabelledConfig, LabelledTask
+from training.regressor import points_of
 
 
 @dataclass(frozen=True)
-class LabelledBatch:
-    """``image`` ``(B, S, S, 3)`` uint8 with ``points`` ``(B, K, 2)``, normalised."""
-
-    image: Tensor
-    points: Tensor
-
-    def to(self, device: torch.device) -> LabelledBatch:
-        """The batch on another device."""
-        return LabelledBatch(self.image.to(device), self.points.to(device))
+class SupervisedConfig(LabelledConfig):
+    """A run of them."""
 
 
-def labelled_batch(
-    pictures: LabelledPictures,
-    skeleton: Skeleton,
-    count: int,
-    size: int,
-    crop_scale: float,
-    jitter: Jitter,
-    rng: np.random.Generator,
-) -> LabelledBatch:
-    """``count`` crops of ``size`` px, moved, mirrored and coloured at random."""
-    chosen = rng.integers(len(pictures.images), size=count)
-    boxes = jittered_boxes(pictures.boxes(crop_scale)[chosen], jitter, rng)
-    points = place(torch.from_numpy(pictures.points[chosen]), boxes, size)
-    flipped = rng.random(count) < 0.5
-    crops = []
-    for index, box, flip in zip(chosen, boxes, flipped, strict=True):
-        seen = cv2.LUT(crop.cut(pictures.images[index], box, size)[0], random_colours(rng)[None])
-        crops.append(seen[:, ::-1] if flip else seen)
-    mirrored = points[:, torch.from_numpy(skeleton.mirror)] * torch.tensor([-1.0, 1.0])
-    points = torch.where(torch.from_numpy(flipped)[:, None, None], mirrored, points)
-    return LabelledBatch(torch.from_numpy(np.stack(crops)), points)
+class SupervisedNet(nn.Module):
+    """Φ and η, both from random weights."""
+
+    edges: Tensor
+
+    def __init__(self, config: SupervisedConfig) -> None:
+        super().__init__()
+        skeleton = SKELETONS[config.skeleton]
+        self.drawer = SkeletonDrawer(config.network.width, len(skeleton.layers))
+        self.regressor = PoseRegressor(len(skeleton.joints), config.network, len(skeleton.layers))
+        self.register_buffer("edges", torch.tensor(skeleton.layers), persistent=False)
+        initialise(self)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Pictures ``(B, 3, S, S)`` → skeleton images ``(B, L, S, S)``, points ``(B, K, 2)``, normalised."""
+        drawn = self.drawer(image)
+        return drawn, points_of(self.regressor.logits(drawn))
+
+    def landmarks(self, image: Tensor) -> Tensor:
+        """The points alone."""
+        return self(image)[1]
+
+
+class SupervisedTask(LabelledTask[SupervisedConfig]):
+    """See ``LabelledTask``."""
+
+    def network(self) -> SupervisedNet:
+        """The networks before their first step."""
+        return SupervisedNet(self.config)
+
+    def loss(self, network: SupervisedNet, batch: LabelledBatch) -> Tensor:
+        """How far drawings and points are from the labels'; to be called in autocast."""
+        drawn, points = network(as_input(batch.image))
+        wanted = render(batch.points, network.edges, drawn.shape[-1])
+        return losses.drawing(drawn, wanted) + losses.distance(points, batch.points)

@@ -153,7 +153,7 @@ def _open_puppets(prior: PosePrior, skeleton: Skeleton, config: TrainConfig) -> 
         return Puppets(prior.poses, skeleton, config.crop_scale, config.seed, prior.weights)
     if not len(prior.views):
         raise ValueError("puppets take poses in space, and the prior has none: --set puppets=0 goes without")
-    return Puppets(prior.views, skeleton, config.crop_scale, config.seed)
+    return Puppets(prior.views, skeleton, config.crop_scale, config.seed, prior.view_weights)
 
 
 def _open_perceptual(run: Run, config: TrainConfig) -> PerceptualLoss:

@@ -16,6 +16,7 @@ from training.puppets.person import Person
 
 _FINER = 2  # drawn so much larger than the crop, then averaged
 _PLACED = Jitter(scale=0.12, shift=0.06, roll=8.0)
+_ACCOMPANIED = 0.25  # the share of people behind whom somebody else is
 _SKINS = np.array([(241, 205, 178), (224, 172, 138), (190, 132, 98), (141, 89, 60), (92, 58, 41)], np.float64)
 
 
@@ -58,14 +59,12 @@ class Puppets:
         self, size: int, scenes: list[np.ndarray], rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray]:
         fine = size * _FINER
-        pose = self._poses[rng.choice(len(self._poses), p=self._weights)].astype(np.float64)
-        box = jittered_boxes(np.array([[0.0, 0.0, self._crop_scale, 0.0]]), _PLACED, rng)
-        to_crop = np.linalg.inv(crop_maps(box, size)[0].astype(np.float64))
-        normalised = pose[:, :2] @ to_crop[:2, :2].T + to_crop[:2, 2]
-        pixels = (normalised + 1) * ((size - 1) / 2) * _FINER + (_FINER - 1) / 2
-        depth = pose[:, 2:] * (fine / box[0, 2])
         canvas = backdrops.background(fine, scenes, rng)
-        figure, mask = self._draw(fine, np.hstack([pixels, depth]), rng)
+        if self._skeleton.name == HUMAN.name and rng.random() < _ACCOMPANIED:
+            points, _ = self._placed(size, _companion(rng) * self._crop_scale, rng)
+            canvas = backdrops.together(canvas, *self._draw(fine, points, rng), rng)
+        points, normalised = self._placed(size, np.zeros(2), rng)
+        figure, mask = self._draw(fine, points, rng)
         if scenes and rng.random() < 0.4:
             figure = backdrops.patterned(figure, scenes[rng.integers(len(scenes))], rng)
         canvas = backdrops.together(canvas, figure, mask, rng)
@@ -79,9 +78,25 @@ class Puppets:
             image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
         return image.astype(np.uint8), normalised.astype(np.float32)
 
+    def _placed(
+        self, size: int, shift: np.ndarray, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A pose, moved by ``shift``: in pixels of the finer drawing, with its depth, and normalised."""
+        pose = self._poses[rng.choice(len(self._poses), p=self._weights)].astype(np.float64)
+        box = jittered_boxes(np.array([[*-shift, self._crop_scale, 0.0]]), _PLACED, rng)
+        to_crop = np.linalg.inv(crop_maps(box, size)[0].astype(np.float64))
+        normalised = pose[:, :2] @ to_crop[:2, :2].T + to_crop[:2, 2]
+        pixels = (normalised + 1) * ((size - 1) / 2) * _FINER + (_FINER - 1) / 2
+        return np.hstack([pixels, pose[:, 2:] * (size * _FINER / box[0, 2])]), normalised
+
     def _draw(self, size: int, points: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         if self._skeleton.name == CAT_HEAD.name:
             return Cat(size, points, rng).draw()
         skin = np.clip(_SKINS[rng.integers(len(_SKINS))] * np.exp(0.1 * rng.standard_normal(3)), 0, 255)
         kind = Face if self._skeleton.name == FACE68.name else Person
         return kind(size, points, skin, rng).draw()
+
+
+def _companion(rng: np.random.Generator) -> np.ndarray:
+    """How far from the person another one is, in sides of the crop: beside it, now and then half hidden."""
+    return np.array([rng.uniform(0.3, 0.8) * rng.choice((-1.0, 1.0)), rng.uniform(-0.2, 0.1)])
