@@ -18,6 +18,8 @@ from torch.nn import functional as F
 from engines.network import Fuse, upsample
 from engines.student import Residual
 
+_KEPT = 4  # sizes of batches whose weights stay in order: a video's subjects come and go
+
 
 def rearrange(network: nn.Module) -> None:
     """Do the same in fewer steps of plain PyTorch, in place."""
@@ -143,27 +145,42 @@ def _replace(network: nn.Module, kind: type[nn.Module], make: Callable[[Any], nn
 
 
 class PackedConv(nn.Module):
-    """A convolution with its weight in oneDNN's order and ``then``, "relu" or "none", in the same pass."""
+    """A convolution with its weight in oneDNN's order and ``then``, "relu" or "none", in the same pass.
+
+    Which order that is depends on the picture's size and the batch's; in another one's the convolution is
+    right but takes up to twenty times as long. So each gets its own when it first comes by.
+    """
 
     def __init__(self, conv: nn.Conv2d) -> None:
         super().__init__()
         self.then = "none"
         self.bias = None if conv.bias is None else conv.bias.detach()
         self._how = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        self.weight = torch.ops.mkldnn._reorder_convolution_weight(conv.weight.detach(), *self._how, None)
+        self.weight = conv.weight.detach()
+        self._packed: dict[torch.Size, Tensor] = {}
 
     def forward(self, image: Tensor, onto: Tensor | None = None) -> Tensor:
         """The convolution, or its sum with ``onto``, which is overwritten."""
         found: Tensor
+        weight = self._weight_for(image.shape)
         if onto is None:
             found = torch.ops.mkldnn._convolution_pointwise(
-                image, self.weight, self.bias, *self._how, self.then, [], ""
+                image, weight, self.bias, *self._how, self.then, [], ""
             )
         else:
             found = torch.ops.mkldnn._convolution_pointwise_.binary(
-                onto, image, self.weight, self.bias, *self._how, "add", 1.0, None, [], ""
+                onto, image, weight, self.bias, *self._how, "add", 1.0, None, [], ""
             )
         return found
+
+    def _weight_for(self, shape: torch.Size) -> Tensor:
+        if shape not in self._packed:
+            if len(self._packed) == _KEPT:
+                del self._packed[next(iter(self._packed))]
+            self._packed[shape] = torch.ops.mkldnn._reorder_convolution_weight(
+                self.weight, *self._how, list(shape)
+            )
+        return self._packed[shape]
 
 
 def _pointwise(weight: Tensor) -> nn.Conv2d:

@@ -277,6 +277,17 @@ def test_rearranging_for_a_processor_changes_nothing():
         assert not {nn.Conv2d, nn.Identity} & set(packed)
 
 
+@pytest.mark.skipif(not can_pack(torch.float32), reason="no processor that weights are packed for")
+def test_a_packed_weight_is_ordered_for_each_size_of_batch():
+    conv = nn.Conv2d(8, 16, 3, padding=1).eval()
+    packed = PackedConv(conv)
+    with torch.inference_mode():
+        for batch in (1, 2, 3, 4, 5, 1, 6):
+            image = torch.randn(batch, 8, 12, 12).contiguous(memory_format=torch.channels_last)
+            assert torch.allclose(packed(image), conv(image), atol=1e-5)
+    assert [shape[0] for shape in packed._packed] == [4, 5, 1, 6]  # the latest
+
+
 @pytest.mark.parametrize(
     ("machine", "onednn", "bf16", "wanted"),
     [
