@@ -6,17 +6,24 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import torch
 
+from engines.buckets import BatchProfile, Buckets, Pass, pack
 from engines.eager import choose_device, choose_precision, prepare, run
 from engines.engine import MissingCapability, Points
 from engines.model import Model
 
+_BATCH = BatchProfile(1, 8, 256)
+
 
 class CompiledEngine:
-    """A compiled model. The first pass of each batch size compiles; one crop is compiled at once."""
+    """A compiled model, a program a batch size, compiled when it is first needed; one crop's at once.
+
+    Not for two threads at once.
+    """
 
     runtime = "compile"
 
@@ -35,20 +42,36 @@ class CompiledEngine:
         network = prepare(model.network(), self._device, self.precision)
         with _compiling(self._device):
             self._network = torch.compile(network, dynamic=False)
-        self._compiled: set[int] = set()  # batch sizes
+        # A video's subjects come and go: doubled sizes, or every number of them would be compiled for.
+        self._buckets = Buckets(
+            _BATCH.sizes(),
+            len(self.skeleton.joints),
+            self._open_pass,
+            lambda: partial(run, network, device=self._device),
+        )
         self(np.zeros((1, self.input_size, self.input_size, 3), np.uint8))
 
     def __call__(self, crops: np.ndarray) -> Points:
         """See ``Engine``."""
-        if len(crops) in self._compiled:
-            return run(self._network, crops, self._device)
+        return self._buckets(crops)
+
+    def _open_pass(self, size: int) -> Pass:
+        blank = np.zeros((size, self.input_size, self.input_size, 3), np.uint8)
         with _compiling(self._device):
-            points = run(self._network, crops, self._device)
-        self._compiled.add(len(crops))
-        return points
+            self._rows(blank)
+
+        def of_size(crops: np.ndarray) -> np.ndarray:
+            return self._rows(np.concatenate([crops, blank[len(crops) :]]))[: len(crops)]
+
+        return of_size
+
+    def _rows(self, crops: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return pack(*self._network(torch.from_numpy(crops).to(self._device))).cpu().numpy()
 
     def close(self) -> None:
-        """Nothing is held that the garbage collector does not free."""
+        """Give the programs back."""
+        self._buckets.close()
 
 
 @contextmanager
@@ -63,5 +86,8 @@ def _compiling(device: torch.device) -> Iterator[None]:
         warnings.simplefilter("ignore")
         from torch._inductor import config
 
-        with config.patch(freezing=device.type == "cpu"):
+        with (
+            config.patch(freezing=device.type == "cpu"),
+            torch._dynamo.config.patch(recompile_limit=len(_BATCH.sizes())),
+        ):
             yield

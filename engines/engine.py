@@ -52,6 +52,14 @@ class Engine(Protocol):
         ...
 
 
+def check_names(runtime: str, precision: str) -> None:
+    """Raises ``ValueError`` for a name that is not in ``RUNTIMES`` or ``PRECISIONS``."""
+    if runtime not in RUNTIMES:
+        raise ValueError(f"runtime {runtime!r} is not one of {', '.join(RUNTIMES)}")
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+
+
 def open_engine(
     model: Model | str | Path = "face",
     runtime: str = "auto",
@@ -70,10 +78,7 @@ def open_engine(
     file that cannot be read; ``MissingCapability`` where this machine cannot run what was asked. A
     build raises ``BuildCancelled``, ``BuildError`` and ``engines.parity.ParityError`` too.
     """
-    if runtime not in RUNTIMES:
-        raise ValueError(f"runtime {runtime!r} is not one of {', '.join(RUNTIMES)}")
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    check_names(runtime, precision)
     loaded = model if isinstance(model, Model) else load_model(model)
     # Each brings in what the others do not need.
     if runtime == "tensorrt":

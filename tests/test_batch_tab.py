@@ -90,9 +90,10 @@ def test_progress_is_shown_and_cancelling_keeps_what_is_done(qtbot, tab, tmp_pat
     finish(qtbot, tab)
     assert column(tab, "State") == ["cancelled", "waiting"]
     assert 3 < int(column(tab, "Progress")[0].split()[0]) < 200
-    assert (tmp_path / "a.kptrack.mp4").exists()
-    assert not (tmp_path / "b.kptrack.mp4").exists()
-    assert not list(tmp_path.glob("*.part*"))
+    assert {each.name for each in tmp_path.glob("*.kptrack.*")} == {
+        "a.kptrack.part.mp4",
+        "a.kptrack.part.parquet",
+    }
 
 
 def test_what_exists_is_skipped_or_replaced(qtbot, tab, tmp_path):
@@ -203,5 +204,5 @@ def test_closing_the_window_finishes_the_file_in_hand(qtbot, tmp_path, model, sl
             lambda: column(window.batch, "Progress")[0] not in ("", "0 of 200"), timeout=PATIENCE_MS
         )
         close(qtbot, window)
-    assert (tmp_path / "clip.kptrack.mp4").exists()
-    assert not list(tmp_path.glob("*.part*"))
+    assert (tmp_path / "clip.kptrack.part.parquet").exists()
+    assert not list(tmp_path.glob("clip.kptrack.mp4"))

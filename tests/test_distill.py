@@ -25,7 +25,7 @@ from engines.render import normalise, to_pixels
 from engines.skeleton import CAT_HEAD, FACE68
 from engines.student import StudentConfig, StudentNet
 from training import checkpoint
-from training.__main__ import main
+from training.__main__ import _portable, main
 from training.config import DistillConfig, Jitter, with_settings
 from training.distill import Pupil, config_for, distill, examine
 from training.lessons import Lessons, answers, ask, disturbed
@@ -493,6 +493,11 @@ def test_the_command_line_makes_a_student_and_its_card_names_no_folder(data, tmp
     assert "/" not in str(card["command"])
 
 
+def test_a_card_names_options_as_they_were_typed():
+    given = ["train", "--distill=tutor", "--data=/somewhere/faces", "--out", "/x/run", "--resume"]
+    assert _portable(given) == ["train", "--distill=tutor", "--data=faces", "--out", "run"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
@@ -502,6 +507,11 @@ def test_the_command_line_makes_a_student_and_its_card_names_no_folder(data, tmp
         (["--distill", "face", "--set", "speed=9"], "no setting 'speed'"),
         (["--distill", "face", "--set", "network.input_size=60"], "input_size 60"),
         (["--distill", "face", "--perceptual", "file"], "a student needs none"),
+        (["--distill", "face", "--boxes", "boxes.pt"], "go with finder"),
+        (["--distill", "face", "--stop-at", "0"], "--stop-at 0: want a step from 1 on"),
+        (["finder", "--stop-at", "3"], "do not go with finder"),
+        (["finder", "--perceptual", "file"], "do not go with finder"),
+        (["finder", "--device", "cuda:0"], "the finder is trained on the processor"),
         (["--distill", "face", "--device", "tpu"], "is not auto, cpu or cuda:N"),
         (["--distill", "cat"], "has 68 joints, and the teacher's cat_head 9"),
     ],

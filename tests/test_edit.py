@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -410,6 +411,11 @@ def test_of_a_video_a_frame_is_edited(capfd, pair, tmp_path, monkeypatch):
     ended = edit(capfd, pair, clip, "--frame", 12, "--out", out, "--overwrite")
     assert (ended.code, ended.out) == (Exit.USAGE, "")
     assert "clip.mp4: there is no frame 12, the last is 11" in ended.err
+
+    uneven = [0, 1, 2, 3, 4, 5, 30, 60, 90, 120]
+    phone = write_clip(tmp_path / "phone.mp4", pts=uneven, time_base=Fraction(1, 30), rate=Fraction(30))
+    assert edit(capfd, pair, phone, "--frame", 7, "--out", out, "--overwrite").code == Exit.FINE
+    assert read_picture(out)[-1, 0, 2] == pytest.approx(8 * 7, abs=4)
 
     dark_before = 5
     real = Redrawer.find

@@ -106,6 +106,15 @@ def test_sound_that_mp4_does_not_take_becomes_aac_and_is_said(tmp_path):
     assert spectrum.argmax() == pytest.approx(440, abs=2)
 
 
+def test_mp3_is_copied(tmp_path):
+    path = write_clip(tmp_path / "a.mkv", count=50, audio="libmp3lame")
+    sink = convert(path, tmp_path / "b.mp4")
+    assert sink.notes == []
+    assert [data for _, data in packets(tmp_path / "b.mp4", "audio")] == [
+        data for _, data in packets(path, "audio")
+    ]
+
+
 def test_sound_can_be_left_out(tmp_path):
     path = write_clip(tmp_path / "a.mp4", count=5, audio="aac")
     convert(path, tmp_path / "b.mp4", video=VideoSettings(audio="none"))

@@ -19,7 +19,7 @@ from waiting import eventually
 
 from engines import BuildCancelled, Points
 from engines.model import shipped_models
-from tracker import sources
+from tracker import TrackerSettings, sources
 from tracker.live import CameraRequest
 from ui import bench_live, headless, soak
 from ui import live as live_module
@@ -124,6 +124,8 @@ def test_a_stream_that_is_not_there_is_tried_until_the_time_is_over(capfd, model
         ["--smooth", "sandpaper"],
         ["--record", "a.png"],
         ["--write-data", "a.xml"],
+        ["--runtime", "tensort"],
+        ["--precision", "int3"],
         ["--record", "there.mp4"],
     ],
 )
@@ -140,6 +142,8 @@ def test_a_model_that_is_not_there_ends_with_2(capfd):
     assert command(capfd, "live", "0", "--no-window", "--model", "no-such-model").code == Exit.USAGE
     with pytest.raises(UsageError):
         engine_of(LiveOptions(model="no-such-model"))
+    with pytest.raises(UsageError, match="'hog' does not find face68"):
+        engine_of(LiveOptions(model="face", settings=TrackerSettings(detector="hog")))
 
 
 def test_a_slow_runtime_comes_behind_a_quick_one(model, monkeypatch):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import cv2
@@ -174,6 +176,17 @@ def test_every_detector_can_be_asked_for(name):
     skeleton = HUMAN if name == "hog" else FACE68
     if name != "auto":
         assert isinstance(make_detector(name, skeleton, 1.25), KINDS[name])
+
+
+@pytest.mark.parametrize("size", [(100, 1000), (60, 400), (400, 31), (3, 5)])
+def test_hog_bears_pictures_smaller_than_its_window(size):
+    # In a process of its own: OpenCV used to write beyond them, which ends the program.
+    code = (
+        "import numpy as np\nfrom engines.skeleton import HUMAN\nfrom tracker.detect import Hog\n"
+        f"print(Hog(HUMAN)(np.full({(*size, 3)}, 90, np.uint8)).shape[1])"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (0, "4\n"), ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,9 @@ def test_the_frame_itself_stays_as_it_is():
 def test_nothing_to_draw_costs_no_copy():
     result = result_of()
     assert draw(result, Overlay(parts=())) is result.frame.image
+    assert not result.frame.image.flags.writeable
+    faint = result_of(score=0.2)
+    assert draw(faint, Overlay(parts=())) is faint.frame.image
     assert draw(result_of(ids=()), Overlay()).base is result_of(ids=()).frame.image.base
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -105,6 +107,20 @@ def test_views_are_drawn_as_often_as_their_source_says(data):
     assert len(prior.view_weights) == len(prior.views)
     assert prior.view_weights.sum() == pytest.approx(1)
     assert prior.view_weights[-15:] == pytest.approx(0.05)  # the 15 of pictures come last
+
+
+def test_a_source_that_nobody_weighs_gets_an_equal_share(data, tmp_path):
+    shutil.copytree(data / "prior", tmp_path / "prior")
+    arrays = dict(np.load(tmp_path / "prior" / "penn2d.npz"))
+    np.savez(tmp_path / "prior" / "mine.npz", **arrays)
+    prior = load_prior(
+        tmp_path / "prior", HUMAN, tiny_config("prior_weights.penn2d=0.4", "prior_weights.mocap17=0.4")
+    )
+    # 15 and 15 of pictures come last, "mine" the first of them: a third beside 0.4 and 0.4.
+    assert prior.view_weights[-30:-15].sum() == pytest.approx((1 / 3) / (0.8 + 1 / 3))
+    config = dataclasses.replace(tiny_config(), prior_weights={})
+    alike = load_prior(tmp_path / "prior", HUMAN, config)
+    assert np.ptp(alike.view_weights) == pytest.approx(0)
 
 
 @pytest.mark.parametrize(

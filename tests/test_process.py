@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from clips import damage, picture, truncate, write_clip, write_sound
+from clips import damage, packets, picture, truncate, write_clip, write_sound
 from commands import Ended, command, start_command, write_model
 
 from tracker import open_source
@@ -110,6 +110,53 @@ def test_choices_of_the_engine_are_checked(track, clip, tmp_path, words):
     assert ended.code == Exit.USAGE
     assert words[1] in ended.err
     assert names(tmp_path) == {"clip.mp4"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--start", "0:02", "--end", "0:01"], "end 1.0 s is not after the start 2.0 s"),
+        (["--end", "0"], "end 0.0 s is not after"),
+        (["--detector", "hog"], "detector 'hog' does not find face68"),
+        ([""], "an input has no name"),
+    ],
+)
+def test_what_no_input_could_be_processed_with_is_one_line(track, clip, tmp_path, words, said):
+    ended = track(clip, *words)
+    assert ended.code == Exit.USAGE
+    assert said in ended.err
+    assert ended.err.count("\n") == 1
+    assert names(tmp_path) == {"clip.mp4"}
+
+
+def test_a_pattern_may_name_the_results_too(track, clip, tmp_path):
+    assert track(clip).code == Exit.FINE
+    torso = tmp_path / "clip.kptrack.part.mp4"
+    torso.write_text("torso")
+    given = sorted(str(each) for each in tmp_path.glob("*.mp4"))
+    assert len(given) == 3
+    ended = track(*given, "--skip-existing")
+    assert ended.code == Exit.FINE, ended.err
+    assert "clip.mp4: skipped" in ended.err
+    assert names(tmp_path) == {"clip.mp4", "clip.kptrack.mp4", "clip.kptrack.parquet", torso.name}
+    # Whoever names nothing but a result means it.
+    assert track(tmp_path / "clip.kptrack.mp4", "-o", tmp_path / "out").code == Exit.FINE
+
+
+def test_joined_recordings_with_sound_of_a_transport_stream(track, tmp_path):
+    one = write_clip(tmp_path / "one.ts", count=50, audio="aac")
+    (tmp_path / "joined.ts").write_bytes(one.read_bytes() * 2)
+    ended = track(tmp_path / "joined.ts")
+    assert ended.code == Exit.FINE, ended.err
+    assert "sound: aac re-encoded to AAC, it comes without a header" in ended.err
+    for kind in ("video", "audio"):
+        times = [time for time, _ in packets(tmp_path / "joined.kptrack.mp4", kind)]
+        assert 3.8 < times[-1] < 4.2
+
+
+def test_an_overlay_of_nothing(track, clip, tmp_path):
+    assert track(clip, "--overlay", "none", "--min-score", "1").code == Exit.FINE
+    assert frames_of(tmp_path / "clip.kptrack.mp4") == FRAMES
 
 
 def test_nothing_is_replaced_unasked(track, clip, tmp_path):
@@ -280,9 +327,11 @@ def test_ctrl_c_closes_the_files_and_ends_with_130(model, long_clip, tmp_path):
     assert "Traceback" not in err
     report = json.loads(out.splitlines()[-1])
     assert 60 < report["frames"] < 3000
-    assert frames_of(tmp_path / "long.kptrack.mp4") == report["frames"]
-    assert pq.read_table(tmp_path / "long.kptrack.parquet").num_rows == 68 * report["frames_with_subject"]
-    assert names(tmp_path) == {"long.kptrack.mp4", "long.kptrack.parquet"}
+    assert frames_of(tmp_path / "long.kptrack.part.mp4") == report["frames"]
+    assert pq.read_table(report["data"]).num_rows == 68 * report["frames_with_subject"]
+    # Not named as results: --skip-existing would never come back to the rest.
+    assert names(tmp_path) == {"long.kptrack.part.mp4", "long.kptrack.part.parquet"}
+    assert report["output"] == str(tmp_path / "long.kptrack.part.mp4")
 
 
 def test_kill_leaves_a_part_that_plays(model, long_clip, tmp_path):

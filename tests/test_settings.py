@@ -61,6 +61,7 @@ def test_other_versions_may_know_more_or_less(tmp_path):
         ('{"mirror": "yes"}', "mirror is not a bool"),
         ('{"camera_fps": true}', "camera_fps is not a int"),
         ('{"recent": "all"}', "recent is not a list"),
+        ('{"runtime": "tensort"}', "runtime 'tensort' is not one of"),
         ('{"recent": [1]}', "recent is not a list"),
         ('{"overlay": {"parts": ["hats"]}}', "'hats' is not one of"),
         ('{"tracking": {"min_score": 7}}', "min_score 7 is not a number from 0 to 1"),

@@ -96,6 +96,15 @@ def test_never_more_than_max_subjects(tracker_of):
     assert ids == [[1, 2]] * 5
 
 
+def test_who_comes_takes_the_place_of_who_was_lost(tracker_of):
+    here, there = (60, 80, 40), (200, 80, 40)
+    shown = [[here], [here], [there], [there], [here, there], [here, there]]
+    ids = run(tracker_of(max_subjects=1, detect_every=1), shown)
+    assert ids[:2] == [[1], [1]]
+    assert all(len(each) <= 1 for each in ids)
+    assert ids[-1] == [2]
+
+
 def test_two_tracks_on_the_same_subject_become_one(tracker_of):
     tracker = tracker_of(detect_every=2)
     apart = [(80, 80, 40), (200, 80, 40)]

@@ -8,6 +8,7 @@ longer one of the landmarks' extent.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +29,7 @@ _FINE, _COARSE = 1.1, 1.2
 # HOG sees people from 96 px in the picture that it searches: small pictures are enlarged for it.
 _HOG_SIDE = 400
 _HOG_MOST_ENLARGED = 2.5
+_HOG_WINDOW = (128, 64)  # height, width
 _HOG_FINE, _HOG_COARSE = 1.05, 1.12
 # From its window (x, y, h) to the landmark box, in units of h: fitted to 157 people in unlabelled pictures
 # whose silhouettes stand out against plain walls.
@@ -68,6 +70,10 @@ _ROUNDS = {
 _BEST = {FACE68.name: "learned", CAT_HEAD.name: "learned", HUMAN.name: "learned"}
 
 
+# What the others find; the middle of a frame may show anything.
+_FINDS: dict[str, Collection[str]] = {"haar": _ROUNDS.keys(), "hog": (HUMAN.name,), "learned": KINDS}
+
+
 class Detector(Protocol):
     """Finds subjects in a whole frame."""
 
@@ -87,8 +93,7 @@ class Haar:
 
         ``MissingCapability`` where this OpenCV has none at all.
         """
-        if skeleton.name not in _ROUNDS:
-            raise ValueError(_unsuitable("haar", skeleton))
+        check_detector("haar", skeleton)
         self._round = _ROUNDS[skeleton.name]
         self._cascades = {view: _cascade(view.cascade) for view in self._round}
         self._searches = 0
@@ -142,8 +147,7 @@ class Hog:
 
     def __init__(self, skeleton: Skeleton) -> None:
         """Load it. Raises ``ValueError`` for other subjects, ``MissingCapability`` where OpenCV has none."""
-        if skeleton.name != HUMAN.name:
-            raise ValueError(_unsuitable("hog", skeleton))
+        check_detector("hog", skeleton)
         if not hasattr(cv2, "HOGDescriptor"):
             raise MissingCapability(
                 f"OpenCV {cv2.__version__} has no people detector: pip install 'opencv-python>=4.12,<5', "
@@ -159,6 +163,9 @@ class Hog:
         size = (max(1, round(width * scale)), max(1, round(height * scale)))
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         small = cv2.cvtColor(cv2.resize(image, size, interpolation=how), cv2.COLOR_RGB2GRAY)
+        # OpenCV reads and writes beyond a picture that is smaller than its window.
+        beyond = [max(0, least - side) for least, side in zip(_HOG_WINDOW, small.shape, strict=True)]
+        small = cv2.copyMakeBorder(small, 0, beyond[0], 0, beyond[1], cv2.BORDER_REPLICATE)
         steps = _HOG_FINE if thorough else _HOG_COARSE
         windows, sure = self._hog.detectMultiScale(small, winStride=(8, 8), padding=(16, 16), scale=steps)
         found = np.asarray(windows, np.float32).reshape(-1, 4)[np.argsort(-np.ravel(sure))]
@@ -176,8 +183,7 @@ class Learned:
 
     def __init__(self, skeleton: Skeleton) -> None:
         """Load it. Raises ``ValueError`` for other subjects and where its file is missing or damaged."""
-        if skeleton.name not in KINDS:
-            raise ValueError(_unsuitable("learned", skeleton))
+        check_detector("learned", skeleton)
         self._finder = Finder(skeleton.name)
 
     def __call__(self, image: np.ndarray, thorough: bool = True) -> np.ndarray:
@@ -233,5 +239,7 @@ def make_detector(name: str, skeleton: Skeleton, crop_scale: float) -> Detector:
     return Learned(skeleton) if name == "learned" else Centred(crop_scale)
 
 
-def _unsuitable(name: str, skeleton: Skeleton) -> str:
-    return f"detector '{name}' does not find {skeleton.name}; choose auto or center"
+def check_detector(name: str, skeleton: Skeleton) -> None:
+    """Raises ``ValueError`` for a detector that does not find such subjects; it loads nothing."""
+    if skeleton.name not in _FINDS.get(name, (skeleton.name,)):
+        raise ValueError(f"detector '{name}' does not find {skeleton.name}; choose auto or center")

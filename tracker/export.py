@@ -21,6 +21,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 from engines.engine import MissingCapability
+from tracker.clock import Clock
 from tracker.config import VideoSettings
 from tracker.feed import Source
 from tracker.overlay import Overlay, draw
@@ -294,7 +295,10 @@ class _Sound:
         self._container, self._output = container, output
         self._input = container.streams.audio[0]
         codec = self._input.codec_context
-        self._copied = codec.name in _MP4_AUDIO
+        name = codec.codec.canonical_name
+        # AAC of transport streams has no header of its own, which MP4 needs.
+        headless = name == "aac" and not codec.extradata
+        self._copied = name in _MP4_AUDIO and not headless
         if self._copied:
             self._stream = output.add_stream_from_template(self._input)
         else:
@@ -304,9 +308,11 @@ class _Sound:
             nameless = codec.layout.name.endswith("channels")
             plain = "mono" if codec.channels == 1 else "stereo"
             self._stream.layout = plain if nameless else codec.layout
-            notes.append(f"sound: {codec.name} re-encoded to AAC, MP4 does not take it")
+            reason = "it comes without a header" if headless else "MP4 does not take it"
+            notes.append(f"sound: {name} re-encoded to AAC, {reason}")
         self._packets = container.demux(self._input)
         self._ahead: Packet[AudioStream] | None = None
+        self._clock = Clock(self._input.time_base or Fraction(1, codec.sample_rate))
 
     def feed(self, until_s: float, origin_s: float) -> None:
         """Write what begins before ``until_s``, a time of the output; its 0 is the source's ``origin_s``."""
@@ -326,9 +332,15 @@ class _Sound:
     def _next(self) -> Packet[AudioStream] | None:
         """The next packet with a time; None at the end or where the file breaks off."""
         try:
-            return next((each for each in self._packets if each.dts is not None), None)
+            for packet in self._packets:
+                if packet.dts is not None:
+                    shift = self._clock.after(packet.dts, packet.duration or 0) - packet.dts
+                    packet.pts = None if packet.pts is None else packet.pts + shift
+                    packet.dts += shift
+                    return packet
         except (OSError, av.error.FFmpegError):
-            return None
+            pass
+        return None
 
     def _write(self, packet: Packet[AudioStream], shift: int) -> None:
         if self._copied:

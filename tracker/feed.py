@@ -12,6 +12,16 @@ from urllib.parse import urlsplit
 from tracker.values import Frame
 
 
+def check_limits(start_s: float, end_s: float | None, max_frames: int | None) -> None:
+    """Raises ``ValueError`` for a part of a source, in seconds and frames, that holds nothing."""
+    if not start_s >= 0:
+        raise ValueError(f"start {start_s!r} s is before the beginning")
+    if end_s is not None and not end_s > start_s:
+        raise ValueError(f"end {end_s!r} s is not after the start {start_s!r} s")
+    if max_frames is not None and max_frames < 1:
+        raise ValueError(f"max_frames {max_frames!r} is not at least 1")
+
+
 class SourceError(RuntimeError):
     """A source cannot be read; the message is one line: which, why, what to do."""
 

@@ -55,11 +55,6 @@ class Overlay:
         if not self.scale > 0:
             raise ValueError(f"overlay scale {self.scale!r} is not above 0")
 
-    @property
-    def empty(self) -> bool:
-        """Whether the drawn picture is the frame itself."""
-        return not self.parts and not self.black_background
-
 
 def draw(result: Result, overlay: Overlay) -> np.ndarray:
     """A copy of the frame ``(H, W, 3)`` uint8 RGB with its subjects; itself where nothing is to draw."""
@@ -68,6 +63,8 @@ def draw(result: Result, overlay: Overlay) -> np.ndarray:
         image = np.zeros_like(image)
     elif overlay.parts and result.tracks:
         image = image.copy()
+    if not overlay.parts:
+        return image
     for track in result.tracks:
         _draw_track(image, track, result.skeleton, overlay)
     return image

@@ -24,8 +24,11 @@ class Sink(Protocol):
         """Add one frame. Raises ``SinkError``, after which only ``abort`` makes sense."""
         ...
 
-    def close(self) -> None:
-        """Finish the file and give it its name. Raises ``SinkError``; a second call does nothing."""
+    def close(self, whole: bool = True) -> None:
+        """Finish the file and, if it is ``whole``, give it its name: else it stays ``part_of`` that.
+
+        Raises ``SinkError``; a second call does nothing.
+        """
         ...
 
     def abort(self) -> None:
@@ -77,14 +80,15 @@ class PartFile:
         """Give up the part file after a failure. By default nothing of it is of use."""
         self.part.unlink(missing_ok=True)
 
-    def close(self) -> None:
-        """Finish the file and give it its name. Raises ``SinkError``; a second call does nothing."""
+    def close(self, whole: bool = True) -> None:
+        """See ``Sink``."""
         if not self._open:
             return
         self._open = False
         try:
             self.finish()
-            os.replace(self.part, self.path)
+            if whole:
+                os.replace(self.part, self.path)
         except OSError as error:
             raise self.failure(error) from error
 

@@ -20,7 +20,8 @@ from av.video.reformatter import ColorRange, Colorspace
 from av.video.stream import VideoStream
 
 from tracker.camera import CameraRequest, CameraSource, camera_called
-from tracker.feed import Source, SourceError, is_url, shown_name
+from tracker.clock import Clock
+from tracker.feed import Source, SourceError, check_limits, is_url, shown_name
 from tracker.stills import PICTURES, FolderSource, StillSource
 from tracker.values import Frame
 
@@ -55,7 +56,7 @@ def open_source(
     Raises ``SourceError`` for what cannot be read, ``MissingCapability`` for a camera that does not
     open, ``ValueError`` for limits that make no sense.
     """
-    _check_limits(start_s, end_s, max_frames)
+    check_limits(start_s, end_s, max_frames)
     if isinstance(spec, int) or (isinstance(spec, str) and spec.isdecimal() and not Path(spec).exists()):
         return CameraSource(int(spec), max_frames, end_s, request=camera)
     if isinstance(spec, str) and is_url(spec):
@@ -80,15 +81,6 @@ def open_source(
     if path.stat().st_size == 0:
         raise SourceError(f"{name}: the file is empty (0 bytes); copy or record it again")
     return StreamSource(f"file:{path}", path, start_s, end_s, max_frames, None)
-
-
-def _check_limits(start_s: float, end_s: float | None, max_frames: int | None) -> None:
-    if not start_s >= 0:
-        raise ValueError(f"start {start_s!r} s is before the beginning")
-    if end_s is not None and not end_s > start_s:
-        raise ValueError(f"end {end_s!r} s is not after the start {start_s!r} s")
-    if max_frames is not None and max_frames < 1:
-        raise ValueError(f"max_frames {max_frames!r} is not at least 1")
 
 
 def open_container(address: str, timeout_s: float | None = None) -> InputContainer:
@@ -145,7 +137,7 @@ class StreamSource(Source):
         # Threads by frames hold back as many pictures as there are threads, which a live one cannot wait for.
         self._stream.thread_type = "SLICE" if self.live else "AUTO"
         self.frames = self._expected(duration_s)
-        self._last_pts: int | None = None
+        self._clock = Clock(self.time_base, self._stream.start_time or 0)
         self._packets = 0
         if self.start_s > 0:
             self._seek()
@@ -229,13 +221,9 @@ class StreamSource(Source):
             self.lost += max(0, len(self._stream.index_entries) - self._packets)
 
     def _pts(self, picture: VideoFrame) -> int:
-        """The picture's time, made to increase: a damaged file may repeat or omit it."""
-        step = max(1, round(1 / (self.fps * self.time_base)))
+        """The picture's time, made to increase."""
         pts = picture.pts if picture.pts is not None else picture.dts
-        if self._last_pts is not None and (pts is None or pts <= self._last_pts):
-            pts = self._last_pts + (step if pts is None else 1)
-        self._last_pts = pts if pts is not None else self._stream.start_time or 0
-        return self._last_pts
+        return self._clock.after(pts, max(1, round(1 / (self.fps * self.time_base))))
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames. Raises ``SourceError`` when a network stream breaks off."""

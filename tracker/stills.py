@@ -48,6 +48,11 @@ def _natural(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(each), "") if each.isdecimal() else (1, 0, each) for each in parts]
 
 
+def is_result(path: Path) -> bool:
+    """Whether a file's name says that kptrack wrote it, to its end or not."""
+    return bool({".kptrack", ".part"} & set(path.suffixes[:-1]))
+
+
 def list_inputs(folder: str | Path, recursive: bool = False) -> list[Path]:
     """Pictures and videos of a folder, in the order a person would count them.
 
@@ -60,7 +65,7 @@ def list_inputs(folder: str | Path, recursive: bool = False) -> list[Path]:
         for path in (folder.rglob("*") if recursive else folder.glob("*"))
         if path.suffix.lower() in PICTURES + VIDEOS
         and not path.name.startswith(".")
-        and not {".kptrack", ".part"} & set(path.suffixes[:-1])
+        and not is_result(path)
         and path.is_file()
     ]
     if not found:

@@ -88,6 +88,11 @@ class Tracker:
         room = self.settings.max_subjects - sum(subject.seen for subject in self._subjects)
         for column in sorted(free)[: max(0, room)]:
             self._subjects.append(self._welcome(found, column, time_s))
+        # Who came took the place of who was lost.
+        lost = sorted((each for each in self._subjects if not each.seen), key=lambda each: -each.seen_s)
+        most = self.settings.max_subjects - (len(self._subjects) - len(lost))
+        forgotten = {each.id for each in lost[most:]}
+        self._subjects = [each for each in self._subjects if each.id not in forgotten]
 
     def _welcome(self, found: Candidates, column: int, time_s: float) -> Subject:
         return Subject(

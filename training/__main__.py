@@ -137,12 +137,14 @@ def _train(options: argparse.Namespace, given: list[str]) -> int:
         raise ValueError(f"what to train? Either --distill MODEL or one of {', '.join(PRESETS)}")
     if options.ablate and options.preset not in PRESETS:
         raise ValueError(f"--ablate goes with one of {', '.join(PRESETS)}")
-    if options.distill is not None:
-        return _distill(options, given)
+    if options.stop_at is not None and options.stop_at < 1:
+        raise ValueError(f"--stop-at {options.stop_at}: want a step from 1 on")
     if options.preset == _FINDER:
         return _find(options, given)
     if options.boxes or options.clips:
         raise ValueError("--boxes and --clips go with finder")
+    if options.distill is not None:
+        return _distill(options, given)
     if options.preset in BASELINES:
         return _train_baseline(options, given)
     config = with_settings(PRESETS[options.preset], options.set)
@@ -184,6 +186,10 @@ def _find(options: argparse.Namespace, given: list[str]) -> int:
 
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ValueError("finder is trained in one process: start it without torchrun")
+    if options.perceptual or options.stop_at is not None:
+        raise ValueError("--perceptual and --stop-at do not go with finder")
+    if options.device not in ("auto", "cpu"):
+        raise ValueError(f"--device {options.device}: the finder is trained on the processor")
     run = Run(options.data, options.out, None, f"kptrack {shlex.join(_portable(given))}")
     sources = Sources(options.boxes, options.start and Path(options.start), tuple(options.clips))
     config = with_settings(FindingConfig(), options.set)
@@ -212,7 +218,12 @@ def _train_baseline(options: argparse.Namespace, given: list[str]) -> int:
 def _portable(given: list[str]) -> list[str]:
     """The command line for a card: without the folders of this machine and what only continues a run."""
     parts = [each for each in given if each != "--resume"]
-    return [Path(each).name if "/" in each else each for each in parts]
+    return [_without_folder(each) for each in parts]
+
+
+def _without_folder(word: str) -> str:
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    return f"{option}{equals}{Path(value).name if '/' in value else value}"
 
 
 def _evaluate(options: argparse.Namespace, given: list[str]) -> int:
@@ -229,15 +240,17 @@ def _evaluate(options: argparse.Namespace, given: list[str]) -> int:
         options.model, runtime="eager", precision="fp32", device=options.device
     )
     model = Path(options.model).stem
+    if options.markdown and not options.markdown.absolute().parent.is_dir():
+        raise ValueError(f"--markdown {options.markdown}: there is no such folder")
     if benchmark:
         measures = measure(engine, model, benchmark, options.regress)
         text = as_markdown(measures, benchmark.published)
     else:
         measures = evaluate(engine, model, options.data, options.crop)
         text = as_text(measures)
+    print(json.dumps(measures) if options.json else text)
     if options.markdown:
         options.markdown.write_text(text + "\n", encoding="utf-8")
-    print(json.dumps(measures) if options.json else text)
     return _FINE
 
 

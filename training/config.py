@@ -73,10 +73,9 @@ class TrainConfig(Recipe):
     box_noise: Jitter = field(default_factory=lambda: Jitter(scale=0.06, shift=0.045, roll=5.0))
     d_augment: Jitter = field(default_factory=lambda: Jitter(scale=0.08, shift=0.05, roll=5.0))
     masked: float = 0.3  # share of appearance sources that are the target itself, most of it hidden
+    # How often each set of pictures and each source of poses is drawn; one that is not named, an equal share.
     set_weights: dict[str, float] = field(default_factory=dict)
-    prior_weights: dict[str, float] = field(
-        default_factory=dict
-    )  # of the prior's sources, in the same manner
+    prior_weights: dict[str, float] = field(default_factory=dict)
     pool: int = 50
     ema: float = 0.999
     # For studies only: a name in ``training.ablations``, and how many poses there are in the prior (0: all).

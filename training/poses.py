@@ -120,9 +120,10 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
     if not found and not left_out:
         raise ValueError(f"no poses under {folder}: want *.npz files with an array pts (N, K, 2)")
     names, index, counts = np.unique(source, return_inverse=True, return_counts=True)
-    shares = np.array(
-        [config.prior_weights.get(str(name), count) for name, count in zip(names, counts, strict=True)]
-    )
+    if config.prior_weights.keys() & set(names):
+        shares = np.array([config.prior_weights.get(str(name), 1 / len(names)) for name in names])
+    else:  # nobody weighs them: every pose counts alike
+        shares = counts
     if not shares.any():
         raise ValueError(
             f"no poses left under {folder}: prior_weights of {', '.join([*left_out, *names])} are 0"

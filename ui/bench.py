@@ -38,6 +38,9 @@ def run_bench(
         sizes = [int(each) for each in batches.split(",")]
     if not sizes or min(sizes) < 1:
         raise UsageError(f"batch {batches!r} is not a list of numbers from 1 up")
+    for path in (json_file, markdown):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"{path}: there is no such folder")
     figures = measure(model, runtimes.split(","), precisions.split(","), sizes, video)
     print(figures.markdown)
     if json_file is not None:

@@ -103,12 +103,14 @@ class Studio:
                 return self._search(source, opened)
             if opened.still:
                 raise UsageError(f"{name} is a picture: it has no frames to choose from")
-            fps, frames = opened.fps, opened.frames
-        if frames is not None and frame >= frames:
-            raise UsageError(f"{name}: there is no frame {frame}, the last is {frames - 1}")
-        with open_source(source, start_s=frame / fps) as opened:
-            image = next(iter(opened)).image
-        return Opened(self.redrawer.find(image, f"{name}, frame {frame}"), source, frame, frames)
+            # Counted from the beginning: at a variable rate no time tells where a frame is.
+            last = -1
+            for found in islice(opened, frame + 1):
+                last = found.index
+            if last < frame:
+                raise UsageError(f"{name}: there is no frame {frame}, the last is {last}")
+            portrait = self.redrawer.find(found.image, f"{name}, frame {frame}")
+            return Opened(portrait, source, frame, opened.frames)
 
     def _search(self, source: str, opened: Source) -> Opened:
         for frame in islice(opened, 0, _SEARCHED, _EVERY):

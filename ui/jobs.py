@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from tracker.feed import is_url, shown_name
 from tracker.records import DATA_SUFFIXES
-from tracker.stills import PICTURES, VIDEOS, list_inputs
+from tracker.stills import PICTURES, VIDEOS, is_result, list_inputs
 from ui.failures import UsageError
 
 
@@ -75,8 +75,14 @@ def plan(
 
 
 def _expand(inputs: Sequence[str], recursive: bool) -> Iterable[tuple[str, Path]]:
-    """Each file or stream, and its folder relative to the input that named it."""
-    for name in inputs:
+    """Each file or stream, and its folder relative to the input that named it.
+
+    Of several names those of results are left out, as in a folder: ``*.mp4`` stands for them too.
+    """
+    if not all(inputs):
+        raise UsageError("an input has no name: is a variable of the shell empty?")
+    named = [name for name in inputs if is_url(name) or not is_result(Path(name))]
+    for name in named or inputs:
         if not is_url(name) and Path(name).is_dir():
             for path in list_inputs(name, recursive):
                 yield str(path), path.parent.relative_to(name)

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from engines import Engine, Report, load_model, open_engine
 from engines.automatic import live_model
+from engines.engine import check_names
 from tracker import Overlay, TrackerSettings
+from tracker.detect import check_detector
 from tracker.live import CameraRequest, LiveSession
 from ui.failures import UsageError, usage
 
@@ -33,6 +35,10 @@ class LiveOptions:
     data: Path | None = None
     duration_s: float | None = None  # ends by itself after so long
 
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for a runtime or precision that there is not."""
+        check_names(self.runtime, self.precision)
+
 
 def parse_size(text: str) -> tuple[int, int]:
     """Width and height of ``1280x720``. Raises ``UsageError``."""
@@ -50,6 +56,7 @@ def engine_of(options: LiveOptions) -> tuple[Callable[[], Engine], str, Callable
     """
     with usage():
         model = load_model(options.model)
+        check_detector(options.settings.detector, model.skeleton)
 
     def build(runtime: str) -> Engine:
         return open_engine(model, runtime, options.precision, options.device)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from engines import BuildCancelled, Engine, Model, load_model
+from engines.engine import check_names
 from tracker import (
     Overlay,
     Pipeline,
@@ -24,6 +25,9 @@ from tracker import (
     open_sink,
     open_source,
 )
+from tracker.detect import check_detector
+from tracker.feed import check_limits
+from tracker.sinks import part_of
 from ui.engines import open_told
 from ui.failures import Exit, explain, usage
 from ui.interrupt import Cancel, Interrupt, hear_signals
@@ -48,15 +52,24 @@ class Request:
     end_s: float | None = None
     max_frames: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for what no input could be processed with."""
+        check_names(self.runtime, self.precision)
+        check_limits(self.start_s, self.end_s, self.max_frames)
+
 
 class Runner:
     """Processes jobs one after the other with one engine, opened when the first input needs it."""
 
     def __init__(self, request: Request, progress: Progress) -> None:
-        """Load the model. Raises ``UsageError`` for one that is not there or cannot be read."""
+        """Load the model. Raises ``UsageError`` for one that is not there or cannot be read.
+
+        Also for a detector that does not find its subjects.
+        """
         self._request, self._progress = request, progress
         with usage():
             self._model: Model = load_model(request.model)
+            check_detector(request.settings.detector, self._model.skeleton)
         self._opened: Engine | None = None
 
     def run(self, jobs: Sequence[Job], cancel: Cancel | None = None) -> Exit:
@@ -142,9 +155,17 @@ class Runner:
                 if not pipeline.status().done:
                     raise
                 broken = error
-            if stopped and not pipeline.status().done:
+            status = pipeline.status()
+            if stopped and not status.done:
                 raise KeyboardInterrupt  # there is nothing worth a name
-        status = pipeline.status()
+            # A stream has no end but this one; of a file the rest would never be asked for again.
+            cut = stopped and not source.live and status.done != source.frames
+            if cut:
+                for sink in sinks:
+                    sink.close(whole=False)
+                job = replace(
+                    job, video=job.video and part_of(job.video), data=job.data and part_of(job.data)
+                )
         for note in [note for sink in sinks for note in sink.notes]:
             self._progress.say(f"{job.shown}: {note}")
         self._summarise(job, status, source, stopped)
@@ -197,7 +218,7 @@ class Runner:
             f"{status.seconds:.1f} s, {status.fps:.1f} frames/s → {names}"
         )
         if interrupted:
-            say(f"{job.shown}: interrupted; the results hold what came before")
+            say(f"{job.shown}: interrupted; what came before is in {names}")
         if not status.with_subject:
             say(f"{job.shown}: warning: no subject found; try a lower --min-score, or --detector center")
         if status.lost:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import platformdirs
 
 from engines.automatic import live_model
+from engines.engine import check_names
 from tracker import Overlay, TrackerSettings, shown_name
 from tracker.camera import CameraRequest
 from tracker.feed import is_url
@@ -46,6 +47,10 @@ class Settings:
     panel: bool = True
     geometry: str = ""
     recent: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Raises ``ValueError`` for a runtime that there is not."""
+        check_names(self.runtime, "auto")
 
     @property
     def camera_request(self) -> CameraRequest:
