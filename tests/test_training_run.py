@@ -124,6 +124,28 @@ def test_a_run_can_begin_with_a_model_and_its_decoder(data, whole, tmp_path):
                 assert torch.allclose(value.float(), new[name].float(), atol=1e-4), name
 
 
+def test_a_share_of_what_a_run_began_with_is_exported(data, whole, tmp_path):
+    start = whole / "model.safetensors"
+    found = []
+    for share in ("0", "0.25"):
+        out = tmp_path / share
+        run = Run(data, out, None, "", str(start))
+        assert train(run, tiny_config("lr=1e-2", f"start_share={share}"), False, CPU, stop_at=2)
+        found.append((load_model(out / "model.safetensors"), load_decoder(decoder_beside(out / "model"))))
+    before = (load_model(start), load_decoder(decoder_beside(start)))
+    moved = 0.0
+    for old, alone, mixed in zip(before, *found, strict=True):
+        for name, value in old.weights.items():
+            if name.endswith(("weight", "bias")):
+                wanted = 0.75 * alone.weights[name].float() + 0.25 * value.float()
+                assert torch.allclose(mixed.weights[name].float(), wanted, atol=2e-3), name
+                moved = max(moved, float((alone.weights[name].float() - value.float()).abs().max()))
+    assert moved > 0.01
+    assert found[1][1].belongs_to(found[1][0])
+    with pytest.raises(ValueError, match="name it with --start"):
+        train(Run(data, tmp_path / "none", None, ""), tiny_config("start_share=0.5"), False, CPU)
+
+
 def test_a_run_does_not_begin_with_a_model_of_another_kind(data, whole, tmp_path):
     run = Run(data, tmp_path / "out", None, "", "cat")
     with pytest.raises(ValueError, match="--start cat is a model of cat_head with .* choose its preset"):

@@ -78,6 +78,8 @@ class TrainConfig(Recipe):
     prior_weights: dict[str, float] = field(default_factory=dict)
     pool: int = 50
     ema: float = 0.999
+    # Of a run that began with a model: that one's share of every weight that is exported.
+    start_share: float = 0.0
     # For studies only: a name in ``training.ablations``, and how many poses there are in the prior (0: all).
     ablation: str = ""
     prior_size: int = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 from pathlib import Path
@@ -21,6 +22,8 @@ from training.stored import StoredSet
 
 LICENCE = "research use only: trained on pictures of people without a licence for more; see weights/NOTICE.md"
 
+Nets = tuple[SkeletonDrawer, Decoder, PoseRegressor]
+
 # What a model's card says of the run is true of the decoder too; its scores and accuracy are not.
 _SHARED = (
     "method",
@@ -34,6 +37,26 @@ _SHARED = (
     "ablation",
     "start",
 )
+
+
+def mixed(nets: Nets, start: tuple[Model, DecoderModel], share: float) -> Nets:
+    """Φ, Ψ and η with ``share`` of every weight from what the run began with.
+
+    So much of what that knew is kept beside what was learned since (Wortsman et al., Robust fine-tuning of
+    zero-shot models, CVPR 2022).
+    """
+    model, decoder = start
+    network: Any = model.network()
+    copies = copy.deepcopy(nets)
+    for net, before in zip(copies, (network.drawer, decoder.network(), network.regressor), strict=True):
+        old = before.state_dict()
+        net.load_state_dict(
+            {
+                name: value.lerp(old[name].to(value), share) if value.is_floating_point() else value
+                for name, value in net.state_dict().items()
+            }
+        )
+    return copies
 
 
 def export_model(

@@ -11,7 +11,7 @@ from engines.skeleton import HUMAN, SKELETONS, Skeleton
 from training import checkpoint
 from training.ablations import NO_BOTTLENECK, PIXEL_LOSS
 from training.config import TrainConfig
-from training.export import export_decoder, export_model
+from training.export import export_decoder, export_model, mixed
 from training.framing import frame
 from training.grid import write_grid
 from training.images import Pictures
@@ -57,6 +57,10 @@ def train(
         torch.manual_seed(config.seed)  # a perceptual network without weights is the same in every process
         perceptual = _open_perceptual(run, config)
         start = _open_start(run.start, config) if run.start else None
+        if config.start_share and not start:
+            raise ValueError(
+                f"start_share {config.start_share:g} is a share of a model: name it with --start"
+            )
         found = [path for name in ("checkpoint.pt", "regressor.pt") if (path := run.out / name).exists()]
         if found and not resume:
             raise ValueError(f"{found[0]} is there: --resume goes on with it, or choose another --out")
@@ -128,7 +132,8 @@ def train(
     if stopped:
         log.say(f"interrupted at step {saver.step}; --resume goes on from there")
         return False
-    drawer, decoder, regressor = learner.averaged_nets
+    nets = learner.averaged_nets
+    drawer, decoder, regressor = mixed(nets, start, config.start_share) if start else nets
     model = run.out / "model.safetensors"
     with processes.agreed():
         if processes.first:
