@@ -186,6 +186,26 @@ def test_where_weights_cannot_be_packed_auto_finds_the_same(model, monkeypatch, 
     assert apart(plain(heads[0]).xy, packed(heads[0]).xy).mean() < 0.3
 
 
+def test_programs_are_compiled_for_doubled_sizes_alone(model, reference, heads, monkeypatch):
+    sizes = []
+
+    def uncompiled(network, dynamic):
+        def run(crops):
+            sizes.append(len(crops))
+            return network(crops)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", uncompiled)
+    engine = open_engine(model, "compile", "fp32", "cpu")
+    wanted = reference(heads[0])
+    for count in (3, 1, 0, 2, 5, 4):
+        points = engine(heads[0][:count])
+        assert points.xy == pytest.approx(wanted.xy[:count], abs=0.02)
+        assert points.score.shape == (count, 9)
+    assert set(sizes) == {1, 2, 4, 8}
+
+
 @pytest.mark.slow
 def test_models_compiled_in_one_process_keep_their_own_weights(model, heads):
     weights = {key: value * 1.1 if value.dim() == 4 else value for key, value in model.weights.items()}

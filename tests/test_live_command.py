@@ -260,7 +260,7 @@ def test_bench_live_plays_a_clip_with_and_without_a_slow_engine(
     assert set(plain) == set(slow) == KEYS | {"added_ms"}
     assert (plain["added_ms"], slow["added_ms"]) == (0, 200)
     assert slow["fps_processed"] < 6
-    assert 200 < slow["latency_p50_ms"] < 400  # nobody waits behind another
+    assert 200 < slow["latency_p50_ms"] <= 300
     assert slow["dropped"]["infer"] > 10
     assert table.read_text() == ended.out
     assert command(capfd, "bench", "--live", face_clip, "--video", face_clip).code == Exit.USAGE

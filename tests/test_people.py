@@ -23,7 +23,7 @@ from training.poses import load_prior
 from training.puppets import Puppets
 from training.run import Run
 from training.stored import load_sets
-from training.train import train
+from training.train import _open_puppets, train
 
 CPU = torch.device("cpu")
 JOINT = {name: index for index, name in enumerate(HUMAN.joints)}
@@ -107,6 +107,8 @@ def test_views_are_drawn_as_often_as_their_source_says(data):
     assert len(prior.view_weights) == len(prior.views)
     assert prior.view_weights.sum() == pytest.approx(1)
     assert prior.view_weights[-15:] == pytest.approx(0.05)  # the 15 of pictures come last
+    drawn = _open_puppets(prior, HUMAN, config)
+    assert np.array_equal(drawn._weights, prior.view_weights)
 
 
 def test_a_source_that_nobody_weighs_gets_an_equal_share(data, tmp_path):
