@@ -91,6 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--clips", type=Path, nargs="+", default=[], help="finder: whole clips, in which --start finds them"
     )
+    train.add_argument(
+        "--negatives",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="FOLDER",
+        help="pictures without a subject, as of other animals or rooms: the model learns to find none there",
+    )
     train.add_argument("--resume", action="store_true", help="go on with the run in --out")
     train.add_argument("--stop-at", type=int, metavar="STEP", help="end early, as for a try of several seeds")
     train.add_argument(
@@ -137,6 +145,8 @@ def _train(options: argparse.Namespace, given: list[str]) -> int:
         raise ValueError(f"what to train? Either --distill MODEL or one of {', '.join(PRESETS)}")
     if options.ablate and options.preset not in PRESETS:
         raise ValueError(f"--ablate goes with one of {', '.join(PRESETS)}")
+    if options.negatives and options.preset not in PRESETS:
+        raise ValueError(f"--negatives goes with one of {', '.join(PRESETS)}")
     if options.stop_at is not None and options.stop_at < 1:
         raise ValueError(f"--stop-at {options.stop_at}: want a step from 1 on")
     if options.preset == _FINDER:
@@ -151,7 +161,7 @@ def _train(options: argparse.Namespace, given: list[str]) -> int:
     if options.ablate:
         config = ablate(config, options.ablate)
     command = f"kptrack {shlex.join(_portable(given))}"
-    run = Run(options.data, options.out, options.perceptual, command, options.start)
+    run = Run(options.data, options.out, options.perceptual, command, options.start, tuple(options.negatives))
     try:
         with open_processes(options.device) as (processes, device):
             finished = train(run, config, options.resume, device, options.stop_at, processes)

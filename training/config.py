@@ -66,6 +66,8 @@ class TrainConfig(Recipe):
     # start, and from then on beside the pictures with this weight.
     puppets: int = 0
     puppet: float = 30.0
+    # So many crops of --negatives in a batch, where they are given, with the weight of puppets.
+    negatives: int = 8
     puppet_points: float = 0.2  # distance of the points that η reads, beside the drawing's squared difference
 
     jitter: Jitter = field(default_factory=Jitter)
@@ -212,6 +214,7 @@ _LITE: dict[str, Any] = {
     "lr": 3e-4,
     "discriminator_width": 32,
     "puppets": 16,
+    "negatives": 4,
 }
 
 PRESETS = {

@@ -16,6 +16,7 @@ from engines import crop
 from engines.skeleton import SKELETONS
 from training.augment import ThinPlateWarps, crop_maps, hide_blocks, jittered_boxes, random_colours
 from training.config import TrainConfig
+from training.negatives import Negatives
 from training.processes import ALONE, Processes
 from training.puppets import Puppets
 from training.stored import StoredSet, load_sets
@@ -31,6 +32,7 @@ class Batch:
     crop of the picture of ``image``, in other colours. ``mirrored`` ``(B,)``: ``view`` is flipped
     against ``image``. ``boxes`` ``(B, 3)``: landmark box as estimated; ``trusted`` ``(B,)``: on this picture.
     ``puppets`` ``(P, S, S, 3)`` uint8 with ``puppet_poses`` ``(P, K, 2)``, normalised; P may be 0.
+    ``negatives`` ``(N, S, S, 3)`` uint8 show nobody; N may be 0.
     """
 
     image: Tensor
@@ -43,6 +45,7 @@ class Batch:
     trusted: Tensor
     puppets: Tensor
     puppet_poses: Tensor
+    negatives: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The batch on another device."""
@@ -68,11 +71,12 @@ class Pictures:
         config: TrainConfig,
         held_out: bool = False,
         puppets: Puppets | None = None,
+        negatives: Negatives | None = None,
         processes: Processes = ALONE,
     ) -> None:
         self.sets = load_sets(folder, held_out)
         self._processes = processes
-        self._puppets = puppets
+        self._puppets, self._negatives = puppets, negatives
         self._scenes = [image for each in self.sets for image in each.images[::10]] if puppets else []
         weights = np.array([config.set_weights.get(each.name, 1.0 / len(self.sets)) for each in self.sets])
         self._weights = weights / weights.sum()
@@ -91,7 +95,12 @@ class Pictures:
         ]
         columns = {key: torch.from_numpy(np.stack([each[key] for each in samples])) for key in samples[0]}
         puppets, poses = self._drawn(number)
-        return Batch(**columns, puppets=torch.from_numpy(puppets), puppet_poses=torch.from_numpy(poses))
+        return Batch(
+            **columns,
+            puppets=torch.from_numpy(puppets),
+            puppet_poses=torch.from_numpy(poses),
+            negatives=torch.from_numpy(self._without_subject(number)),
+        )
 
     def _drawn(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         size = self._config.network.input_size
@@ -99,6 +108,12 @@ class Pictures:
             joints = len(SKELETONS[self._config.skeleton].joints)
             return np.empty((0, size, size, 3), np.uint8), np.empty((0, joints, 2), np.float32)
         return self._puppets.batch(number, self._config.puppets, size, self._scenes, self._processes)
+
+    def _without_subject(self, number: int) -> np.ndarray:
+        size = self._config.network.input_size
+        if self._negatives is None:
+            return np.empty((0, size, size, 3), np.uint8)
+        return self._negatives.batch(number, self._config.negatives, size, self._processes)
 
     def batches(self, first: int, workers: int = 2, ahead: int = 6) -> Iterator[Batch]:
         """Batches from ``first`` on, without end, prepared in threads."""

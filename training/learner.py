@@ -135,16 +135,18 @@ class Learner:
         if len(batch.puppets):
             poses = batch.puppet_poses
             # Pictures come along, so that the batch norms do not take all the world for puppets.
-            images = torch.cat([batch.puppets, batch.image])
+            images = torch.cat([batch.puppets, batch.negatives, batch.image])
         else:
             on_picture = self.mean_pose * batch.boxes[:, None, 2:] + batch.boxes[:, None, :2]
             poses = apply_maps(on_picture, torch.linalg.inv(batch.maps))
-            images = batch.image
+            images = torch.cat([batch.image, batch.negatives])
         with autocast(self.device), frozen(self.regressor):
-            drawn = self.drawer(as_input(images))[: len(poses)]
+            drawn, blank, _ = self.drawer(as_input(images)).tensor_split(
+                [len(poses), len(poses) + len(batch.negatives)]
+            )
             read = points_of(self.regressor.logits(drawn)) if len(batch.puppets) else poses
         clean = render(poses, self.edges, drawn.shape[-1])
-        loss = losses.drawing(drawn, clean)
+        loss = losses.drawing(torch.cat([drawn, blank]), torch.cat([clean, torch.zeros_like(blank)]))
         distance = losses.distance(read, poses)
         for group in self.warm_start.param_groups:
             group["lr"] = self.config.warm_start_lr * learning_rate_factor(number, self.config)
@@ -183,7 +185,9 @@ class Learner:
 
         # Φ and Ψ.
         with autocast(self.device), frozen(self.discriminator, self.regressor):
-            drawn = self.drawer(torch.cat([target, as_input(batch.view), as_input(batch.puppets)]))
+            images = (target, *map(as_input, (batch.view, batch.puppets, batch.negatives)))
+            drawn = self.drawer(torch.cat(images))
+            drawn, blank = drawn.tensor_split([len(drawn) - len(batch.negatives)])
             points = points_of(self.regressor.logits(drawn))
             points, view_points, puppet_points = points.tensor_split([len(target), 2 * len(target)])
             drawn, drawn_puppets = drawn.tensor_split([2 * len(target)])
@@ -199,7 +203,10 @@ class Learner:
         equivariance = losses.equivariance(
             points, batch.maps, view_points, batch.view_maps, batch.mirrored, self.mirror
         )
-        puppet = losses.drawing(drawn_puppets, render(batch.puppet_poses, self.edges, target.shape[-1]))
+        clean_puppets = render(batch.puppet_poses, self.edges, target.shape[-1])
+        puppet = losses.drawing(
+            torch.cat([drawn_puppets, blank]), torch.cat([clean_puppets, torch.zeros_like(blank)])
+        )
         puppet = puppet + config.puppet_points * losses.distance(puppet_points, batch.puppet_poses)
         placed = losses.in_boxes(points, batch.maps, batch.boxes, self.mirror)
         mean_shape = self.mean_shape(placed, batch.trusted)

@@ -32,7 +32,8 @@ class TrainingStopped(RuntimeError):
 class Run:
     """Where a run reads and writes. ``command`` is what a person types to repeat it, for the card.
 
-    ``start``: name of a shipped model, or a model file, whose weights it begins with.
+    ``start``: name of a shipped model, or a model file, whose weights it begins with. ``negatives``: folders
+    of pictures without a subject.
     """
 
     data: Path
@@ -40,6 +41,7 @@ class Run:
     perceptual: Path | None
     command: str
     start: str | None = None
+    negatives: tuple[Path, ...] = ()
 
 
 class Learning(Protocol):

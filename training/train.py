@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import numpy as np
 import torch
 
@@ -16,6 +19,7 @@ from training.framing import frame
 from training.grid import write_grid
 from training.images import Pictures
 from training.learner import Learner
+from training.negatives import Negatives
 from training.perceptual import PerceptualLoss, Pixels, open_perceptual
 from training.poses import PosePrior, load_prior
 from training.processes import ALONE, Processes
@@ -48,11 +52,12 @@ def train(
     that is not finite, ``OSError`` when the disk refuses, ``ToldElsewhere`` when that befell another process.
     """
     with processes.agreed():
-        _check_shares(config, processes)
+        _check_shares(config, bool(run.negatives), processes)
         skeleton = SKELETONS[config.skeleton]
         prior = load_prior(run.data / "prior", skeleton, config)
         puppets = _open_puppets(prior, skeleton, config) if config.puppets else None
-        pictures = Pictures(run.data / "train", config, puppets=puppets, processes=processes)
+        negatives = _open_negatives(run.negatives, config) if run.negatives else None
+        pictures = Pictures(run.data / "train", config, False, puppets, negatives, processes)
         unseen = Pictures(run.data / "train", config, held_out=True)
         torch.manual_seed(config.seed)  # a perceptual network without weights is the same in every process
         perceptual = _open_perceptual(run, config)
@@ -161,6 +166,12 @@ def _open_puppets(prior: PosePrior, skeleton: Skeleton, config: TrainConfig) -> 
     return Puppets(prior.views, skeleton, config.crop_scale, config.seed, prior.view_weights)
 
 
+def _open_negatives(folders: Sequence[Path], config: TrainConfig) -> Negatives:
+    if not config.puppets or not config.negatives:
+        raise ValueError("--negatives are shown beside puppets: not with --set puppets=0 or negatives=0")
+    return Negatives(folders, config.seed)
+
+
 def _open_perceptual(run: Run, config: TrainConfig) -> PerceptualLoss:
     if config.ablation != PIXEL_LOSS:
         return open_perceptual(run.perceptual)
@@ -178,8 +189,8 @@ def _open_start(name: str, config: TrainConfig) -> tuple[Model, DecoderModel]:
     return model, load_decoder(decoder_beside(name))
 
 
-def _check_shares(config: TrainConfig, processes: Processes) -> None:
-    for name in ("batch", "regressor_batch", "puppets"):
+def _check_shares(config: TrainConfig, negatives: bool, processes: Processes) -> None:
+    for name in ("batch", "regressor_batch", "puppets", *(["negatives"] if negatives else [])):
         if (size := getattr(config, name)) % processes.count:
             raise ValueError(
                 f"{processes.count} processes cannot share a {name} of {size}: start a number of them that"
