@@ -18,6 +18,7 @@ from training.baselines import BASELINES, Learner, open_baseline, train_baseline
 from training.benchmarks import regression
 from training.config import PRESETS, Jitter, with_settings
 from training.hourglass import HourglassConfig, HourglassTask, StackedHourglass, peaks
+from training.images import as_input
 from training.imm import Imm, ImmTask, gaussian_maps
 from training.labelled import LabelledPictures, labelled_batch, load_labels
 from training.perceptual import PerceptualLoss, Pixels
@@ -87,19 +88,26 @@ def test_labels_are_split_and_every_batch_keeps_points_on_their_pictures(data):
         assert (ends - bright).norm(dim=-1).min() < 1.5
 
 
-@pytest.mark.parametrize(
-    ("task", "name", "settings"),
-    [
-        (HourglassTask, "hourglass", ["network.width=8", "stacks=1"]),
-        (SupervisedTask, "supervised", ["network.width=8"]),
-    ],
-)
-def test_a_network_learns_its_labels(task, name, settings, labelled):
-    config = tiny(name, *settings, "lr=1e-2", "steps=100")
-    learner = Learner(config, task(config, labelled), CPU)
+def test_our_networks_learn_their_labels(labelled):
+    config = tiny("supervised", "network.width=8", "lr=1e-2", "steps=100")
+    learner = Learner(config, SupervisedTask(config, labelled), CPU)
     batch = next(learner._task.batches(1))
     losses = [learner.step(1, batch)["loss"].item() for _ in range(20)]
     assert losses[-1] < losses[0] / 2
+
+
+def test_an_hourglass_learns_more_than_that_maps_are_nearly_blank(labelled):
+    config = tiny("hourglass", "network.width=16", "stacks=1", "lr=3e-3", "steps=100", "batch=4")
+    learner = Learner(config, HourglassTask(config, labelled), CPU)
+    batch = next(learner._task.batches(1))
+    size = config.network.map_size
+    blank = gaussian_maps(batch.points, size, 2 / (size - 1)).square().mean().item()
+    losses = [learner.step(1, batch)["loss"].item() for _ in range(60)]
+    assert losses[0] < 1.2 * blank
+    assert losses[-1] < 0.8 * blank
+    with torch.no_grad():
+        found = learner.network.landmarks(as_input(batch.image))
+    assert (found - batch.points).norm(dim=-1).mean() < 0.3
 
 
 def test_our_networks_are_those_that_are_shipped():
