@@ -117,6 +117,18 @@ def test_a_part_of_a_clip(tmp_path):
     assert len(frames) == source.frames == 7
 
 
+@pytest.mark.parametrize("name", ["a.ts", "a.mpg", "a.mp4", "a.mkv"])
+@pytest.mark.parametrize("start_s", [0.04, 2.0, 5.0, 7.0])
+def test_a_part_that_begins_between_key_frames_is_whole(tmp_path, name, start_s):
+    codec = "mpeg2video" if name.endswith("mpg") else "libx264"
+    path = write_clip(tmp_path / name, count=200, gop=100, codec=codec)
+    frames, source = read(path, start_s=start_s, end_s=start_s + 0.4)
+    assert [frame.time_s for frame in frames] == pytest.approx(
+        [start_s + index / 25 for index in range(10)], abs=0.001
+    )
+    assert source.lost == 0
+
+
 def test_limits_without_sense_are_refused(tmp_path):
     for limits in ({"start_s": -1.0}, {"start_s": 2.0, "end_s": 1.0}, {"max_frames": 0}):
         with pytest.raises(ValueError, match=r"start|end|max_frames"):

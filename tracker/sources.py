@@ -27,6 +27,7 @@ from tracker.values import Frame
 
 # A damaged container may fail to give a packet, and go on; one that fails this often in a row is at its end.
 _MOST_READ_FAILURES = 50
+_SEEK_BACK_S = (0.0, 4.0, 16.0, 64.0, math.inf)
 # A playlist whose pieces are missing or forbidden is otherwise asked again and again, for minutes.
 _LOCAL_OPTIONS = {"protocol_whitelist": "file", "max_reload": "1", "m3u8_hold_counters": "1"}
 # A gap in UDP is a few damaged pictures, not the end of the stream.
@@ -124,25 +125,16 @@ class StreamSource(Source):
 
     def _prepare(self) -> None:
         container = self._container
-        self._stream = self._choose_stream()
-        # No more threads than help: each holds pictures.
-        self._stream.codec_context.thread_count = min(4, os.cpu_count() or 1)
+        duration_s = (container.duration or 0) / av.time_base
+        self.live = self.path is None and not duration_s
+        self._stream = self._open_stream()
         self.time_base = self._stream.time_base or Fraction(1, 90_000)
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(rate) if rate else 25.0
         # Streams of a broadcast begin anywhere; a clip whose sound begins a little before 0 does not.
         self.begin_s = max(0.0, (container.start_time or 0) / av.time_base)
-        duration_s = (container.duration or 0) / av.time_base
-        self.live = self.path is None and not duration_s
-        # Threads by frames hold back as many pictures as there are threads, which a live one cannot wait for.
-        self._stream.thread_type = "SLICE" if self.live else "AUTO"
         self.frames = self._expected(duration_s)
-        self._clock = Clock(self.time_base, self._stream.start_time or 0)
-        self._packets = 0
-        if self.start_s > 0:
-            self._seek()
-        self._pictures = self._decoded()
-        self._first = next(self._pictures, None)
+        self._go_to_start()
         if self._first is None:
             what = "no frame lies between start and end" if self.start_s > 0 else "no frame can be decoded"
             raise SourceError(f"{self.name}: {what}; check the file in a player")
@@ -153,6 +145,14 @@ class StreamSource(Source):
         self.width, self.height = self._coded[::-1] if on_side else self._coded
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
         self.pixel_aspect = 1 / aspect if on_side else aspect
+
+    def _open_stream(self) -> VideoStream:
+        stream = self._choose_stream()
+        # No more threads than help: each holds pictures.
+        stream.codec_context.thread_count = min(4, os.cpu_count() or 1)
+        # Threads by frames hold back as many pictures as there are threads, which a live one cannot wait for.
+        stream.thread_type = "SLICE" if self.live else "AUTO"
+        return stream
 
     def _choose_stream(self) -> VideoStream:
         """The first video stream that is not the cover of a piece of music."""
@@ -175,13 +175,36 @@ class StreamSource(Source):
         total = max(1, total - round(self.start_s * self.fps))
         return total if self._most is None else min(total, self._most)
 
-    def _seek(self) -> None:
-        """Go to the key frame before the start; a stream that cannot seek is read from where it is."""
-        target = int((self.start_s + self.begin_s) / self.time_base)
+    def _go_to_start(self) -> None:
+        """Decode up to the first picture from the start on.
+
+        Without an index, as in transport streams, a seek ends at any packet and pictures come from the next
+        key frame on: later than the start, or never. Then it is tried from ever farther before.
+        """
+        for back_s in _SEEK_BACK_S:
+            seeks = self.start_s > 0 and self._seek(back_s)
+            self._clock = Clock(self.time_base, self._stream.start_time or 0)
+            self._packets, self.lost, self._came_before = 0, 0, False
+            self._pictures = self._decoded()
+            self._first = next(self._pictures, None)
+            late = self._first is None or self._first[2] > self.start_s + 1 / self.fps
+            if self._came_before or not late or not seeks:
+                break
+
+    def _seek(self, back_s: float) -> bool:
+        """Go to the key frame so far before the start; a stream that cannot is read from where it is."""
+        if back_s == math.inf and self.path is not None:
+            # A seek to the beginning may lead past the first key frame as well.
+            self._container.close()
+            self._container = open_container(f"file:{self.path}")
+            self._stream = self._open_stream()
+            return True
+        target = int((max(0.0, self.start_s - back_s) + self.begin_s) / self.time_base)
         try:
             self._container.seek(target, stream=self._stream)
         except (OSError, av.error.FFmpegError):
-            return
+            return False
+        return True
 
     def _decoded(self) -> Iterator[tuple[VideoFrame, int, float]]:
         """Sound pictures from the start on, with pts and time; damaged ones are counted and left out."""
@@ -190,6 +213,7 @@ class StreamSource(Source):
             pts = self._pts(picture)
             time_s = float(pts * self.time_base) - self.begin_s
             if time_s < self.start_s - half:
+                self._came_before = True
                 self.lost = 0  # what was damaged before the start is nobody's loss
             elif picture.is_corrupt:
                 self.lost += 1
