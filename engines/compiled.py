@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from engines.buckets import BatchProfile, Buckets, Pass, pack
-from engines.eager import choose_device, choose_precision, prepare, run
+from engines.eager import choose_device, choose_precision, exact, prepare, run
 from engines.engine import MissingCapability, Points
 from engines.model import Model
 
@@ -66,7 +66,7 @@ class CompiledEngine:
         return of_size
 
     def _rows(self, crops: np.ndarray) -> np.ndarray:
-        with torch.inference_mode():
+        with torch.inference_mode(), exact(self._device, self.precision):
             return pack(*self._network(torch.from_numpy(crops).to(self._device))).cpu().numpy()
 
     def close(self) -> None:

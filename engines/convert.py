@@ -18,6 +18,7 @@ from engines.trt import LOGGERS, Toolkit
 
 # Phases below lie within milliseconds of each other.
 _DEEPEST_PHASE = 2
+_RESIZE = "RUNTIME_ACTIVATION_RESIZE_10_10"  # not in every version
 
 
 def convert(toolkit: Toolkit, program: ExportedProgram, batch: BatchProfile, report: Report) -> bytes:
@@ -42,6 +43,7 @@ def convert(toolkit: Toolkit, program: ExportedProgram, batch: BatchProfile, rep
             plan = toolkit.torch_tensorrt.dynamo.convert_exported_program_to_serialized_trt_engine(
                 program,
                 arg_inputs=[toolkit.torch_tensorrt.Input(**shapes, dtype=example.dtype)],
+                disable_tf32=True,  # fp32 means fp32
                 # Its default is a file in the common temporary folder, which anybody may write.
                 timing_cache_path=str(Path(folder) / "timing.bin"),
             )
@@ -106,6 +108,9 @@ def _monitored(toolkit: Toolkit, report: Report) -> Iterator[Phases]:
     def populate(self: Any, *args: Any, **options: Any) -> Any:
         config = original(self, *args, **options)
         config.progress_monitor = _monitor(toolkit, phases)
+        # Or a context for one crop may ask for the memory of the largest batch.
+        if feature := getattr(toolkit.trt.PreviewFeature, _RESIZE, None):
+            config.set_preview_feature(feature, True)
         return config
 
     interpreter._populate_trt_builder_config = populate

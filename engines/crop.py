@@ -13,6 +13,7 @@ import numpy as np
 
 # Beyond this reduction the warp samples, rather than averages, the frame: 8 x 128 px is a 1024-px face.
 _MOST_SAMPLES = 8
+_LONGEST_SIDE = 32_766  # of pictures that OpenCV warps
 
 
 def transforms(boxes: np.ndarray, size: int) -> np.ndarray:
@@ -36,15 +37,29 @@ def cut(frame: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:
     crops = np.empty((len(boxes), size, size, 3), np.uint8)
     for crop, box in zip(crops, boxes, strict=True):
         samples = int(np.clip(round(box[2] / size), 1, _MOST_SAMPLES))
+        seen, box_seen = _around(frame, box) if max(frame.shape[:2]) > _LONGEST_SIDE else (frame, box)
         fine = cv2.warpAffine(
-            frame,
-            transforms(box, size * samples)[0],
+            seen,
+            transforms(box_seen, size * samples)[0],
             (size * samples, size * samples),
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
         crop[:] = cv2.resize(fine, (size, size), interpolation=cv2.INTER_AREA) if samples > 1 else fine
     return crops
+
+
+def _around(frame: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The part of a frame that a crop at ``box`` shows, if need be one pixel in so many; ``box`` there."""
+    x, y, side, _ = box
+    spans = []
+    for middle, length in ((x, frame.shape[1]), (y, frame.shape[0])):
+        low = int(np.clip(middle - side, 0, length - 1))
+        spans.append(slice(low, int(np.clip(middle + side + 2, low + 1, length))))
+    across, down = spans
+    part = frame[down, across]
+    step = -(-max(part.shape[:2]) // _LONGEST_SIDE)
+    return part[::step, ::step], (box - [across.start, down.start, 0, 0]) / [step, step, step, 1]
 
 
 def to_frame(points: np.ndarray, boxes: np.ndarray, size: int) -> np.ndarray:

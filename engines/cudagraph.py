@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from engines.buckets import BatchProfile, Buckets, pack
-from engines.eager import choose_precision, prepare, run
+from engines.eager import choose_precision, exact, prepare, run
 from engines.engine import Points
 from engines.gpu import require_gpu
 from engines.model import Model
@@ -43,7 +43,8 @@ class CudaGraphEngine:
         size = self.input_size
 
         def program(crops: Tensor) -> Tensor:
-            return pack(*network(crops))
+            with exact(chosen, self.precision):
+                return pack(*network(crops))
 
         self._buckets = Buckets(
             BatchProfile().sizes(),

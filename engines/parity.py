@@ -10,6 +10,7 @@ import numpy as np
 from engines.engine import Engine, Points
 
 LIMIT_OF_SIDE = 0.5 / 128  # 99 of 100 points must lie closer, as a share of the crop's side
+LIMIT_OF_SCORE = 0.05  # and as many scores, of points and subjects
 CROPS = 64
 # The first crops go one, two and five at a time: small batches run other code than large ones.
 _GROUPS = (1, 2, 5)
@@ -17,12 +18,16 @@ _GROUPS = (1, 2, 5)
 
 @dataclass(frozen=True)
 class Parity:
-    """Distances of an engine's points from the reference's, in crop pixels, over ``crops`` crops."""
+    """Distances of an engine's points from the reference's, in crop pixels, over ``crops`` crops.
+
+    ``p99_score``: by how much 1 % of the scores, of points or of subjects, differ at least.
+    """
 
     crops: int
     mean_px: float
     p99_px: float
     max_px: float
+    p99_score: float
 
 
 class ParityError(RuntimeError):
@@ -32,8 +37,8 @@ class ParityError(RuntimeError):
 def check(reference: Engine, candidate: Engine, crops: np.ndarray) -> Parity:
     """The disagreement over crops ``(N, S, S, 3)`` uint8.
 
-    Raises ``ParityError`` when its 99th percentile is over 0.5 px of 128, when a result is not a
-    finite number, and when it is of another type or shape.
+    Raises ``ParityError`` when its 99th percentile is over 0.5 px of 128, or over 0.05 for scores, when a
+    result is not a finite number, and when it is of another type or shape.
     """
     parity = compare(reference, candidate, crops)
     limit = LIMIT_OF_SIDE * reference.input_size
@@ -42,19 +47,31 @@ def check(reference: Engine, candidate: Engine, crops: np.ndarray) -> Parity:
             f"{candidate.describe}: refused, as 1 % of its points are {parity.p99_px:.2f} px and more from "
             f"those of eager fp32, the worst {parity.max_px:.2f} px; allowed are {limit:.2f} px"
         )
+    if parity.p99_score > LIMIT_OF_SCORE:
+        raise ParityError(
+            f"{candidate.describe}: refused, as 1 % of its scores are {parity.p99_score:.2f} and more from "
+            f"those of eager fp32; allowed are {LIMIT_OF_SCORE:g}"
+        )
     return parity
 
 
 def compare(reference: Engine, candidate: Engine, crops: np.ndarray) -> Parity:
     """As ``check``, for any distance."""
-    distances = []
+    distances: list[np.ndarray] = []
+    scores: dict[str, list[np.ndarray]] = {"score": [], "subject_score": []}
     for part in np.split(crops, np.cumsum(_GROUPS)):
         truth, found = reference(part), candidate(part)
         _refuse_odd(candidate, found, truth)
         distances.append(np.linalg.norm(found.xy - truth.xy, axis=-1).ravel())
+        for name, differences in scores.items():
+            differences.append(np.abs(getattr(found, name) - getattr(truth, name)).ravel())
     every = np.concatenate(distances)
     return Parity(
-        len(crops), float(every.mean()), float(np.percentile(every, 99)), float(every.max(initial=0))
+        len(crops),
+        float(every.mean()),
+        float(np.percentile(every, 99)),
+        float(every.max(initial=0)),
+        max(float(np.percentile(np.concatenate(each), 99)) for each in scores.values()),
     )
 
 

@@ -130,7 +130,11 @@ class Store:
 
     def remove(self, name: str) -> None:
         """Delete an entry, or what is left of one."""
-        shutil.rmtree(self.folder / name)
+        path = self.folder / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
     def leftovers(self) -> list[str]:
         """Names of what killed builds left behind; only while the store is ``locked``."""

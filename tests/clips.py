@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +39,16 @@ def write_clip(
     pix_fmt: str = "yuv420p",
     codec: str = "libx264",
     audio: str | None = None,
+    layout: str = "mono",
+    audio_rate: int = 48_000,
     rotation: int = 0,
     faststart: bool = False,
+    live: bool = False,
     gop: int = 12,
     options: dict[str, str] | None = None,
 ) -> Path:
     """A clip of ``count`` frames of ``picture``, or one a ``pts`` in ``time_base``; a tone as ``audio``."""
-    container_options = {"movflags": "faststart"} if faststart else {}
+    container_options = {"movflags": "faststart"} if faststart else {"live": "1"} if live else {}
     with av.open(str(path), "w", container_options=container_options) as output:
         stream: Any = output.add_stream(codec, rate=rate, options=options or {})
         stream.width, stream.height = size
@@ -53,7 +61,7 @@ def write_clip(
         times = pts or list(range(count))
         if audio:
             seconds = float((times[-1] + 1) * base) if pts else float(count / rate)
-            _add_tone(output, audio, seconds)
+            _add_tone(output, audio, seconds, layout, audio_rate)
         for index, each in enumerate(times):
             frame = VideoFrame.from_ndarray(picture(*size, index), "rgb24").reformat(format=pix_fmt)
             frame.pts, frame.time_base = each, base
@@ -62,17 +70,33 @@ def write_clip(
     return path
 
 
-def _add_tone(output: av.container.OutputContainer, codec: str, seconds: float) -> None:
+def _add_tone(
+    output: av.container.OutputContainer, codec: str, seconds: float, layout: str = "mono", rate: int = 48_000
+) -> None:
     """440 Hz, written before the pictures: the file's order of packets is the muxer's business."""
-    rate = 48_000
     stream: Any = output.add_stream(codec, rate=rate)
-    stream.layout = "mono"
+    stream.layout = layout
     for begin in range(0, int(seconds * rate), 1024):
         turn = 2 * math.pi * 440 * np.arange(begin, begin + 1024) / rate
-        frame = av.AudioFrame.from_ndarray((np.sin(turn) * 0.3).astype(np.float32)[None], "fltp", "mono")
+        tone = (np.sin(turn) * 0.3).astype(np.float32)[None].repeat(stream.codec_context.channels, 0)
+        frame = av.AudioFrame.from_ndarray(tone, "fltp", layout)
         frame.sample_rate, frame.pts, frame.time_base = rate, begin, Fraction(1, rate)
         output.mux(stream.encode(frame))
     output.mux(stream.encode(None))
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a web server that gives the files in ``folder``."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Nothing."""
 
 
 def write_sound(path: Path, codec: str = "aac") -> Path:

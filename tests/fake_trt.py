@@ -26,8 +26,9 @@ GPU = Gpu("GeForce 9000", "9.9", "600.1")
 class FakeTensorRT:
     """The toolkit and what went on in it.
 
-    ``plans``: plan → program. ``shift_px`` moves every point. ``types`` is what deserialised engines
-    say of their ends. ``steps`` is how many steps a build has. ``room``: the largest batch that finds memory.
+    ``plans``: plan → program. ``shift_px`` moves every point, ``shift_score`` changes every score.
+    ``types`` is what deserialised engines say of their ends. ``steps`` is how many steps a build has.
+    ``room``: the largest batch that finds memory.
     """
 
     def __init__(self) -> None:
@@ -39,11 +40,13 @@ class FakeTensorRT:
         self.failure = ""
         self.contexts: list[int] = []
         self.settings: dict[str, Any] = {}
+        self.features: dict[str, bool] = {}
+        self.shift_score = 0.0
         fake = self
 
         class Interpreter:
             def _populate_trt_builder_config(self) -> SimpleNamespace:
-                return SimpleNamespace(progress_monitor=None)
+                return SimpleNamespace(progress_monitor=None, set_preview_feature=fake.features.__setitem__)
 
         class Runtime:
             def __init__(self, logger: Any) -> None:
@@ -72,6 +75,7 @@ class FakeTensorRT:
             Runtime=Runtime,
             ILogger=Base,
             IProgressMonitor=Base,
+            PreviewFeature=SimpleNamespace(RUNTIME_ACTIVATION_RESIZE_10_10="resize"),
             ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="ours"),
         )
         self.toolkit = Toolkit(torch_tensorrt, tensorrt, "tensorrt")  # type: ignore[arg-type]
@@ -144,7 +148,7 @@ class FakeContext:
         with torch.no_grad():
             outputs = self._run(image.clone())
         for index, output in enumerate(outputs):
-            found = output.numpy() + (self._fake.shift_px if index == 0 else 0)
+            found = output.numpy() + (self._fake.shift_px if index == 0 else self._fake.shift_score)
             self._view(f"output{index}", output.shape, np.float32)[:] = found
         return True
 

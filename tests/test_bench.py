@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -117,6 +118,28 @@ def test_what_is_cancelled_has_the_figures_of_what_is_open(model, tmp_path):
     ]
     assert not [line for line in said if "auto" in line]
     assert "| eager | auto | 1 | skipped: cancelled |" in figures.markdown
+
+
+def test_ctrl_c_keeps_what_was_measured(capfd, model, tmp_path, monkeypatch):
+    ways, opened = [], race.open_told
+
+    def interrupt(loaded, runtime, precision, *rest):
+        ways.append(precision)
+        if precision == "bf16":
+            signal.raise_signal(signal.SIGINT)
+        return opened(loaded, runtime, precision, *rest)
+
+    monkeypatch.setattr(race, "open_told", interrupt)
+    ended = command(
+        *(capfd, "bench", "--model", model, "--runtimes", "eager", "--precisions", "fp32,bf16,auto"),
+        *("--batch", "1", "--json", tmp_path / "figures.json"),
+    )
+    assert ended.code == Exit.INTERRUPTED
+    assert "interrupted: what was measured before is below\n" in ended.err
+    rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
+    assert rows[0]["median_ms"] > 0
+    assert rows[2]["skipped"] == race.CANCELLED
+    assert ways == ["fp32", "bf16"]
 
 
 @pytest.mark.parametrize("looks", [0, 10, 21], ids=["at once", "one by one", "overlapping"])

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
+from commands import write_model
 from faces import write_labelled
 
-from engines import Points, crop
+from engines import Points, crop, load_model
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN, HUMAN36M_32, Skeleton
+from training.__main__ import main
 from training.benchmarks import PROTOCOLS, as_markdown, cat_head, face300w, measure, regression, sets
+from training.benchmarks.protocol import Sample
 from training.benchmarks.published import SOURCES
-from training.evaluate import evaluate
+from training.evaluate import evaluate, labelled_boxes
 
 
 class Told:
@@ -31,7 +36,7 @@ class Told:
             for sample in split():
                 box = sample.box
                 if box is None:
-                    box = crop.landmark_boxes(sample.points[None].astype(np.float32), self.crop_scale)[0]
+                    box = labelled_boxes(sample.points[None].astype(np.float32), self.crop_scale)[0]
                 yield crop.to_crop(answer(sample)[None].astype(np.float32), box[None], self.input_size)[0]
 
     def __call__(self, crops):
@@ -103,6 +108,64 @@ def test_300w_is_read_as_ibug_packs_it(ibug):
     assert samples[0].points[36] == pytest.approx([20, 20])
     assert samples[0].image.shape == (60, 80, 3)
     assert sum(1 for _ in benchmark.training()) == 142
+
+
+def test_300w_labels_count_pixels_as_they_are_stored(ibug):
+    picture = ibug / "ibug" / "image_000.jpg"
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"  # on its side: 6
+    stored = picture.read_bytes()
+    picture.write_bytes(stored[:2] + b"\xff\xe1" + (2 + len(exif)).to_bytes(2, "big") + exif + stored[2:])
+    assert cv2.imread(str(picture)).shape == (80, 60, 3)  # turned
+    assert list(face300w.benchmark(ibug, _COUNTS).test())[-1].image.shape == (60, 80, 3)
+
+
+def card(**weights):
+    return {"recipe": json.dumps({"prior_weights": weights})}
+
+
+def test_poses_of_the_test_in_the_prior_are_told_below_the_table(ibug):
+    benchmark = face300w.benchmark(ibug, _COUNTS)
+
+    def table(card):
+        return as_markdown(measure(Told(benchmark, lambda each: each.points), "m", benchmark, card=card), ())
+
+    assert "Not a 300-W figure: poses of the test, ibug, were" in table(
+        card(wflw_test=0.5, lfpw_test=0, ibug=0.05)
+    )
+    assert "300-W figure" not in table(card(wflw_test=1, lfpw_test=0, ibug=0))
+    assert table(None) == table({})
+
+
+def test_a_model_is_not_better_than_what_it_learned_from(tmp_path, monkeypatch):
+    model = load_model(write_model(tmp_path / "old.safetensors"))
+    shipped = {}
+    monkeypatch.setattr(face300w, "shipped_models", lambda: shipped)
+    clean = card(lfpw_test=0, ibug=0)
+    for relation in ("teacher", "start"):
+        shipped.clear()
+        heir = {**clean, relation: {"name": "old", "digest": model.digest}}
+        assert "does not say" in face300w.caution(heir)
+        shipped["old"] = tmp_path / "old.safetensors"
+        assert face300w.caution(heir) == ""
+    replace(model, card=card(lfpw_test=0.5, ibug=0.05)).save(tmp_path / "old.safetensors")
+    heir = {"teacher": {"name": "old", "digest": load_model(tmp_path / "old.safetensors").digest}}
+    assert (
+        "Of its teacher, old: Not a 300-W figure: poses of the test, lfpw_test and ibug"
+        in face300w.caution(heir)
+    )
+
+
+def test_the_shipped_models_of_faces_give_no_300w_figure():
+    for name in ("face", "face-fast"):
+        assert "poses of the test" in face300w.caution(load_model(name).card)
+
+
+def test_the_command_tells_what_the_card_does(ibug, monkeypatch, capsys):
+    monkeypatch.setitem(PROTOCOLS, "300w", partial(face300w.benchmark, counts=_COUNTS))
+    path = write_model(ibug / "tiny.safetensors")
+    replace(load_model(path), card=card(lfpw_test=0.5)).save(path)
+    assert main(["eval", str(path), str(ibug), "--protocol", "300w"]) == 0
+    assert "Not a 300-W figure" in capsys.readouterr().out
 
 
 def test_300w_counts_pictures_and_divides_by_the_eyes(ibug):
@@ -193,6 +256,13 @@ def test_cat_head_is_scored_with_and_without_the_tips_of_the_ears(cats):
     assert values["strict, eyes and mouth"]["CAT_05"] == pytest.approx(0, abs=1e-3)
 
 
+def test_a_point_of_a_cat_without_a_label_does_not_count():
+    points = np.random.default_rng(0).uniform(size=(1, 9, 2))
+    points[0, :2], points[0, 2] = [[0, 0], [50, 0]], np.nan
+    for errors in cat_head.MEASURES.values():
+        assert errors(np.nan_to_num(points) + np.array([3, 4]), points) == pytest.approx(10)
+
+
 @pytest.mark.parametrize(
     ("harm", "complaint"),
     [
@@ -271,6 +341,37 @@ def test_people_are_scored_on_the_joints_that_are_labelled(tmp_path):
     assert values["correct flips %, 14 points"] == {"lspet/upright": 100, "lspet/other": 0, "all": 50}
 
 
+def test_joints_of_people_without_a_label_do_not_count(tmp_path):
+    points = np.random.default_rng(0).uniform(20, 100, (4, 14, 2)).astype(np.float32)
+    points[1, _LSP.index("l_knee")] = points[2, _LSP.index("neck")] = np.nan
+    for index in range(4):
+        write_picture(tmp_path / "set" / "images" / f"{index}.jpg", (120, 120))
+    names = np.array([f"{index}.jpg" for index in range(4)])
+    np.savez(tmp_path / "set" / "index.npz", name=names, pts=points, joint_names=np.array(_LSP))
+    benchmark = sets.benchmark(tmp_path / "set")
+
+    def answer(each):
+        found = np.full((17, 2), 500.0)
+        found[benchmark.labelled] = np.nan_to_num(each.points, nan=500.0) + np.array([3, 4])
+        return found
+
+    values = scores(benchmark, answer)
+    known = evaluate(Told(benchmark, answer), "told", tmp_path / "set", "truth")
+    assert values["strict, 14 points"]["all"] == pytest.approx(known["nme"], rel=1e-6)
+    assert values["left/right oracle, 14 points"]["all"] == pytest.approx(known["error_percent_lr_oracle"])
+
+    def labelled():
+        rng = np.random.default_rng(1)
+        for index in range(120):
+            points = rng.uniform(20, 100, (14, 2))
+            points[index % 14] = np.nan
+            yield Sample(np.zeros((120, 120, 3), np.uint8), points, "training")
+
+    fitted = scores(replace(benchmark, training=labelled), answer, training=True)
+    assert fitted["+ regression, 14 points"]["all"] < 20
+    assert fitted["+ regression, L/R-invariant, 14 points"]["all"] < 20
+
+
 @pytest.mark.parametrize(
     ("pts", "complaint"),
     [
@@ -312,6 +413,17 @@ def test_a_fit_is_a_linear_map_without_bias():
         regression.fit(found[:7], truth[:7])
 
 
+def test_a_point_is_fitted_on_the_pictures_that_have_it():
+    rng = np.random.default_rng(0)
+    found, weights = rng.normal(size=(50, 4, 2)), rng.normal(size=(8, 6))
+    truth = regression.apply(weights, found)
+    truth[:30, 0] = truth[20:, 2] = np.nan
+    assert regression.fit(found, truth) == pytest.approx(weights)
+    truth[7:, 1] = np.nan
+    with pytest.raises(ValueError, match="takes 8 labelled pictures or more: there are 7"):
+        regression.fit(found, truth)
+
+
 def test_labels_may_change_sides_and_outliers_are_dropped():
     rng = np.random.default_rng(0)
     truth = rng.uniform(size=(400, 5, 2))
@@ -319,6 +431,7 @@ def test_labels_may_change_sides_and_outliers_are_dropped():
     found, mirror = truth.copy(), np.array([1, 0, 2, 4, 3])
     truth[::4] = truth[::4][:, mirror]  # a quarter is labelled the other way round
     truth[7] += 40
+    truth[5, 2] = truth[9, 0] = np.nan
     assert regression.fit_unoriented(found, truth, mirror) == pytest.approx(np.eye(10), abs=1e-6)
     assert np.abs(regression.fit(found, truth) - np.eye(10)).max() > 0.1
 

@@ -13,8 +13,8 @@ import pytest
 from scipy.io import savemat
 from test_benchmarks import Told, scores
 
-from engines.skeleton import HUMAN36M_32
-from training.benchmarks import PROTOCOLS, human36m, simple_human36m
+from engines.skeleton import CAT_HEAD, HUMAN, HUMAN36M_32
+from training.benchmarks import PROTOCOLS, as_markdown, human36m, simple_human36m
 from training.benchmarks.cdf import read_variable
 from training.benchmarks.files import load_mat
 from training.benchmarks.protocol import Sample, measure
@@ -35,6 +35,14 @@ def write_frame(subject, sequence, number, places):
     cv2.imwrite(str(subject / "WithBackground" / sequence / f"{number}.jpg"), white)
     cv2.imwrite(str(subject / "BackgroudMask" / sequence / f"{number}.png"), mask)
     savemat(subject / "Landmarks" / sequence / f"{number}.mat", {"keypoints_2d": places})
+
+
+def as_human(points):
+    """The 17 joints of ``HUMAN`` where the 32 ``points`` are; the spine, which they lack, far off."""
+    found = np.full((17, 2), 500.0)
+    same = [11, 1, 2, 3, 6, 7, 8, 13, 14, 15, 17, 18, 19, 25, 26, 27]
+    found[[index for index in range(17) if HUMAN.joints[index] != "spine"]] = points[same]
+    return found
 
 
 def some_places(seed=0):
@@ -84,6 +92,42 @@ def test_simple_oracle_forgives_left_for_right(simple):
     assert values["left/right oracle, 32 points"]["all"] == pytest.approx(0, abs=1e-3)
     assert values["correct flips %, 32 points"]["walking"] == 0
     assert values["correct flips %, 32 points"]["all"] == pytest.approx(100 * 5 / 6)
+
+
+def test_simple_scores_our_people_on_the_joints_that_both_have(simple):
+    benchmark = simple_human36m.benchmark(simple)
+
+    def answer(each):
+        points = each.points[MIRROR] if each.group == "walking" else each.points
+        return as_human(points) + np.array([3, 4]) * (each.group == "waiting")
+
+    values = scores(benchmark, answer, skeleton=HUMAN)
+    assert list(values) == [f"{how}, 16 joints" for how in ("strict", "left/right oracle", "correct flips %")]
+    assert values["strict, 16 joints"]["waiting"] == pytest.approx(100 * 5 / 128, abs=1e-3)
+    assert values["strict, 16 joints"]["posing"] == pytest.approx(0, abs=1e-3)
+    assert values["strict, 16 joints"]["walking"] > 5
+    assert values["left/right oracle, 16 joints"]["all"] == pytest.approx(100 * 5 / 128 / 6, abs=1e-3)
+    assert values["correct flips %, 16 joints"]["walking"] == 0
+    table = as_markdown(measure(Told(benchmark, answer, HUMAN), "human", benchmark), benchmark.published)
+    assert "\n16 joints: pelvis, r_hip, r_knee, r_ankle, l_hip," in table
+    with pytest.raises(
+        ValueError, match=r"human36m_32: m gives cat_head, 9 joints, which only --regress can"
+    ):
+        measure(Told(benchmark, None, CAT_HEAD), "m", benchmark)
+
+
+def test_simple_regression_takes_points_of_any_skeleton(simple):
+    rng = np.random.default_rng(0)
+    whole = np.array([63.5, 63.5, 128, 0], np.float32)
+    image = np.zeros((128, 128, 3), np.uint8)
+    labelled = [Sample(image, rng.uniform(10, 118, (32, 2)), "training", whole) for _ in range(100)]
+    benchmark = replace(simple_human36m.benchmark(simple), training=lambda: iter(labelled))
+    ours = scores(benchmark, lambda each: as_human(each.points), skeleton=HUMAN, training=True)
+    assert ours["strict, 16 joints"]["all"] == pytest.approx(0, abs=1e-3)
+    assert ours["+ regression, 16 joints"]["all"] == pytest.approx(0, abs=0.01)
+    assert ours["+ regression, 32 points"]["all"] > 5
+    cats = scores(benchmark, lambda each: each.points[:9], skeleton=CAT_HEAD, training=True)
+    assert all(how.startswith("+ regression") for how in cats)
 
 
 def test_simple_regression_is_strict_and_invariant(simple):
@@ -306,6 +350,18 @@ def test_errors_are_pixels_of_the_frame_by_activity(films):
     assert oracle["sitting down"] == pytest.approx(0, abs=1e-2) != strict["sitting down"]
     assert oracle["all"] == pytest.approx((5 + np.sqrt(2)) / 15, abs=1e-2)
     assert values["correct flips %, 32 joints"]["sitting down"] == 0
+
+
+def test_our_people_are_scored_in_pixels_of_the_frame_too(films):
+    benchmark = human36m.benchmark(films)
+
+    def answer(each):
+        return as_human(each.points) + np.array([3, 4]) * (each.group == "walking")
+
+    values = scores(benchmark, answer, skeleton=HUMAN)
+    assert values["strict, 16 joints"]["walking"] == pytest.approx(5, abs=1e-2)
+    assert values["strict, 16 joints"]["all"] == pytest.approx(5 / 15, abs=1e-2)
+    assert values["correct flips %, 16 joints"]["all"] == 100
 
 
 def test_the_published_columns_are_ours(films):

@@ -92,6 +92,19 @@ def test_an_engine_that_disagrees_is_refused_with_the_figure(tensorrt, target):
     assert Store().entries() == []
 
 
+def test_an_engine_whose_scores_disagree_is_refused_with_the_figure(tensorrt, target):
+    tensorrt.shift_score = -0.2
+    with pytest.raises(ParityError, match=r"refused, as 1 % of its scores are 0\.20 and more"):
+        build_and_keep(target, SMALL, Store(), quiet, CROPS)
+    assert Store().entries() == []
+
+
+def test_a_plan_is_built_in_true_precision_and_for_the_memory_of_its_batch(tensorrt, target):
+    build(target, SMALL, quiet, CROPS)
+    assert tensorrt.settings["disable_tf32"] is True
+    assert tensorrt.features == {"resize": True}
+
+
 def test_a_build_tells_its_phases_and_how_far_they_are(target):
     told = []
     build(target, SMALL, lambda phase, share: told.append((phase, share)) or True, CROPS)

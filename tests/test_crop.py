@@ -49,6 +49,23 @@ def test_beyond_the_frame_its_border_goes_on():
     assert (crop[:20, :10] == frame[0, 0]).all()
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(("side", "roll"), [(SIZE, 0.3), (100.0, -2.0)])
+def test_a_panorama_is_cut_like_any_other_picture(side, roll, turned):
+    """OpenCV warps nothing that is longer than 32,766 pixels."""
+    small = noise(90, 400)
+    frame = np.pad(small, ((0, 0), (33_000, 0), (0, 0)), mode="edge")
+    boxes = np.array([[40.0, 5.0, side, roll], [200.0, 60.0, side, roll], [390.0, 88.0, side, roll]])
+    moved = boxes + np.array([33_000, 0, 0, 0])
+    if turned:
+        small, frame = small.transpose(1, 0, 2), frame.transpose(1, 0, 2)
+        boxes, moved = boxes[:, [1, 0, 2, 3]], moved[:, [1, 0, 2, 3]]
+    near = np.abs(cut(frame, moved, SIZE).astype(int) - cut(np.ascontiguousarray(small), boxes, SIZE))
+    assert near.max() <= 1
+    whole = cut(frame, np.array([[16_000.0, 16_000.0, 33_400.0, 0.0]]), SIZE)
+    assert whole.shape == (1, SIZE, SIZE, 3)
+
+
 def test_a_whole_reduction_averages_whole_blocks():
     frame = noise(8 * SIZE, 8 * SIZE)
     crop = cut(frame, box_of(0, 0, 8 * SIZE), SIZE)[0]

@@ -234,6 +234,20 @@ def test_auto_takes_bf16_where_the_processor_has_it(monkeypatch, onednn, native,
     assert module.choose_precision("auto", torch.device("cpu")) == (wanted, f"the processor has {has}")
 
 
+@pytest.mark.parametrize(
+    ("kind", "precision", "tf32"), [("cuda", "fp32", False), ("cuda", "fp16", True), ("cpu", "fp32", True)]
+)
+def test_fp32_is_fp32_on_a_gpu_too(model, monkeypatch, kind, precision, tf32):
+    seen = []
+    monkeypatch.setattr(module, "run", lambda *_: seen.append(torch.backends.cudnn.allow_tf32))
+    engine = open_engine(model, "eager", "fp32", "cpu")
+    monkeypatch.setattr(engine, "_device", torch.device(kind))
+    monkeypatch.setattr(engine, "precision", precision)
+    engine(np.zeros((1, 32, 32, 3), np.uint8))
+    assert seen == [tf32]
+    assert torch.backends.cudnn.allow_tf32
+
+
 def test_an_engine_says_what_it_runs_in_and_why(model):
     precision, reason = module.choose_precision("auto", torch.device("cpu"))
     engine = open_engine(model, device="cpu")

@@ -68,7 +68,7 @@ def test_json_has_all_that_is_known(capfd, tensorrt, model, built):
         "11.0.0",
         "2.13.0",
     )
-    assert set(listed["parity"]) == {"crops", "mean_px", "p99_px", "max_px"}
+    assert set(listed["parity"]) == {"crops", "mean_px", "p99_px", "max_px", "p99_score"}
     assert len(listed["plan_sha256"]) == len(listed["model"]) == 64
     told = command(capfd, "engine", "info", model, "--json")
     assert told.code == Exit.FINE
@@ -150,6 +150,12 @@ def test_cleaning_keeps_what_may_still_run(capfd, tensorrt, model, built, monkey
     assert command(capfd, "engine", "clean").out == ""
     (Store().folder / built / "meta.json").write_text("{}")
     assert command(capfd, "engine", "clean").out == f"removed {built}\n"
+
+
+def test_cleaning_removes_a_file_that_is_none_of_ours(capfd, tensorrt, model, built):
+    (Store().folder / "README").write_text("?")
+    assert command(capfd, "engine", "clean").out == "removed README\n"
+    assert [entry.id for entry in Store().entries()] == [built]
 
 
 def test_cleaning_removes_what_an_update_left_behind(capfd, tensorrt, model, built):

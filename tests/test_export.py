@@ -93,6 +93,24 @@ def test_sound_is_copied_packet_by_packet(tmp_path):
     assert sink.notes == []
 
 
+@pytest.mark.parametrize("codec", ["aac", "mp2"])
+def test_sound_that_changes_its_channels_and_rate_goes_on(tmp_path, codec):
+    parts = [
+        write_clip(tmp_path / f"{number}.ts", count=50, audio=codec, layout=layout, audio_rate=rate)
+        for number, (layout, rate) in enumerate((("mono", 48_000), ("stereo", 44_100), ("mono", 48_000)))
+    ]
+    path = tmp_path / "joined.ts"
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    convert(path, tmp_path / "out.mp4")
+    with av.open(str(tmp_path / "out.mp4")) as container:
+        stream = container.streams.audio[0]
+        frames = list(container.decode(stream))
+        seconds = sum(frame.samples for frame in frames) / stream.rate
+        assert seconds == pytest.approx(6, abs=0.2)
+        loud = [float(np.abs(frame.to_ndarray()).max()) > 0.1 for frame in frames]
+    assert sum(loud) > 0.95 * len(loud)
+
+
 def test_sound_that_mp4_does_not_take_becomes_aac_and_is_said(tmp_path):
     path = write_clip(tmp_path / "a.mkv", count=50, audio="pcm_s16le")
     sink = convert(path, tmp_path / "b.mp4")

@@ -59,6 +59,16 @@ def test_a_folder_stands_for_its_files_and_keeps_its_sub_folders(tmp_path):
     ]
 
 
+def test_a_picture_and_a_clip_of_one_name_keep_their_endings(tmp_path):
+    touch(tmp_path / "in/IMG_1.JPG", tmp_path / "in/IMG_1.MOV", tmp_path / "in/IMG_2.MOV")
+    jobs = plan([str(tmp_path / "in")], tmp_path / "out")
+    assert [path.relative_to(tmp_path / "out").as_posix() for job in jobs for path in job.outputs] == [
+        *("IMG_1.jpg.kptrack.JPG", "IMG_1.jpg.kptrack.parquet"),
+        *("IMG_1.mov.kptrack.mp4", "IMG_1.mov.kptrack.parquet"),
+        *("IMG_2.kptrack.mp4", "IMG_2.kptrack.parquet"),
+    ]
+
+
 def test_streams_and_cameras_write_into_the_working_folder_without_passwords():
     stream, camera = plan(["rtsp://me:secret@host:554/live/door?token=1", "0"], None)
     assert stream.video == Path("door.kptrack.mp4")
@@ -73,7 +83,7 @@ def test_streams_and_cameras_write_into_the_working_folder_without_passwords():
         (["a.mp4"], "out.parquet", {}, "ending in .mp4"),
         (["a.png"], "out.mp4", {}, ".png"),
         (["a.mp4"], "a.mp4", {}, "is an input"),
-        (["a.mp4", "a.mov"], None, {}, "result of 2 inputs"),
+        (["a.mp4", "b/../a.mp4"], "out", {}, "result of 2 inputs"),
         (["a.mp4"], None, {"video": False, "data": "none"}, "nothing to write"),
         (["a.mp4"], None, {"data": "xml"}, "not one of parquet"),
     ],

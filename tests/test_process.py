@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,14 +17,17 @@ import cv2
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from clips import damage, packets, picture, truncate, write_clip, write_sound
+from clips import damage, packets, picture, served, truncate, write_clip, write_sound
 from commands import Ended, command, start_command, write_model
 
-from tracker import open_source
+from tracker import Pipeline, Status, Tracker, open_source
 from ui import process
 from ui.failures import Exit
 
-REPORT = {"input", "output", "data", "frames", "frames_with_subject", "seconds", "fps", "stages_ms"}
+REPORT = {
+    *("input", "output", "data", "frames", "frames_left_out", "frames_with_subject", "seconds", "fps"),
+    "stages_ms",
+}
 FRAMES = 12
 
 
@@ -369,3 +373,32 @@ def test_a_full_disk_is_one_line(model, long_clip, tmp_path):
     assert "Traceback" not in err
     assert "File too large" in err
     assert not (tmp_path / "long.kptrack.mp4").exists()
+
+
+step = Tracker.step
+
+
+class Hurried(Pipeline):
+    """Loses all frames but a few, as of a stream that is too fast."""
+
+    def status(self) -> Status:
+        return replace(super().status(), dropped=7)
+
+
+def test_frames_that_there_was_no_time_for_are_told(track, clip, monkeypatch):
+    monkeypatch.setattr(process, "Pipeline", Hurried)
+    ended = track(clip, "--progress", "json")
+    assert f"{clip}: 7 frames left out: this machine is too slow for the stream" in ended.err
+    assert json.loads(ended.out.splitlines()[-1])["frames_left_out"] == 7
+
+
+def test_a_file_of_a_web_server_that_tells_no_length_is_whole(track, tmp_path, monkeypatch):
+    write_clip(tmp_path / "a.webm", count=60, codec="libvpx", options={"deadline": "realtime"}, live=True)
+    monkeypatch.setattr(Tracker, "step", lambda self, frame: (time.sleep(0.02), step(self, frame))[1])
+    with served(tmp_path) as address:
+        with open_source(f"{address}/a.webm") as source:
+            assert source.live
+        ended = track(f"{address}/a.webm", "--progress", "json", "-o", tmp_path / "out.mp4")
+    assert ended.code == Exit.FINE
+    report = json.loads(ended.out.splitlines()[-1])
+    assert (report["frames"], report["frames_left_out"]) == (60, 0)

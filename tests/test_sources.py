@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from fractions import Fraction
 from itertools import pairwise
@@ -9,7 +8,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 import pytest
-from clips import damage, picture, truncate, write_clip, write_sound
+from clips import damage, picture, served, truncate, write_clip, write_sound
 
 from engines.engine import MissingCapability
 from tracker.camera import CameraSource
@@ -216,18 +215,9 @@ def test_a_url_without_an_answer_is_one_error_in_time_and_keeps_the_password():
 
 
 def test_a_clip_over_http(tmp_path):
-    from functools import partial
-    from http.server import HTTPServer, SimpleHTTPRequestHandler
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args):
-            pass
-
     write_clip(tmp_path / "a.mp4", count=5, faststart=True)
-    with HTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        frames, source = read(f"http://127.0.0.1:{server.server_port}/a.mp4?key=1")
-        server.shutdown()
+    with served(tmp_path) as address:
+        frames, source = read(f"{address}/a.mp4?key=1")
     assert len(frames) == 5
     assert (source.live, source.path) == (False, None)
 

@@ -24,7 +24,7 @@ PLAN = b"plan " * 1000
 
 def meta_of(key: Key = KEY, plan: bytes = PLAN, created: str = "2026-11-25T10:00:00+00:00") -> Meta:
     digest = hashlib.sha256(plan).hexdigest()
-    return Meta(key, "face", 61.5, created, len(plan), digest, Parity(64, 0.01, 0.05, 0.2))
+    return Meta(key, "face", 61.5, created, len(plan), digest, Parity(64, 0.01, 0.05, 0.2, 0.001))
 
 
 def save(store: Store, meta: Meta, plan: bytes = PLAN) -> None:

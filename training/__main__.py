@@ -237,7 +237,7 @@ def _without_folder(word: str) -> str:
 
 
 def _evaluate(options: argparse.Namespace, given: list[str]) -> int:
-    from engines import open_engine
+    from engines import load_model, open_engine
     from training.baselines import open_baseline
     from training.evaluate import as_text, evaluate
 
@@ -246,14 +246,16 @@ def _evaluate(options: argparse.Namespace, given: list[str]) -> int:
     if options.protocol and options.crop != "truth":
         raise ValueError("--crop: a protocol says itself where its crops come from")
     benchmark = PROTOCOLS[options.protocol](options.data) if options.protocol else None
-    engine: Engine = open_baseline(Path(options.model), options.device) or open_engine(
-        options.model, runtime="eager", precision="fp32", device=options.device
-    )
+    card: dict[str, object] = {}
+    engine: Engine | None = open_baseline(Path(options.model), options.device)
+    if engine is None:
+        loaded = load_model(options.model)
+        engine, card = open_engine(loaded, "eager", "fp32", options.device), loaded.card
     model = Path(options.model).stem
     if options.markdown and not options.markdown.absolute().parent.is_dir():
         raise ValueError(f"--markdown {options.markdown}: there is no such folder")
     if benchmark:
-        measures = measure(engine, model, benchmark, options.regress)
+        measures = measure(engine, model, benchmark, options.regress, card)
         text = as_markdown(measures, benchmark.published)
     else:
         measures = evaluate(engine, model, options.data, options.crop)

@@ -72,8 +72,8 @@ def _load(folder: Path, skeleton: Skeleton) -> LabelledSet:
     )
 
 
-def _boxes(points: np.ndarray, scale: float) -> np.ndarray:
-    """``crop.landmark_boxes`` of the joints that are labelled."""
+def labelled_boxes(points: np.ndarray, scale: float) -> np.ndarray:
+    """``crop.landmark_boxes`` of the joints that are labelled: NaN is none."""
     middle = np.nanmean(points, axis=1, keepdims=True)
     return crop.landmark_boxes(np.where(np.isnan(points), middle, points), scale)
 
@@ -96,7 +96,7 @@ def normalised_errors(points: np.ndarray, truth: np.ndarray, skeleton: Skeleton)
         left, right = (skeleton.joints.index(joint) for joint in _UNITS[skeleton.name])
         unit = np.linalg.norm(truth[:, left] - truth[:, right], axis=-1)
     else:
-        unit = _boxes(truth, _PERSON_CROP)[:, 2]
+        unit = labelled_boxes(truth, _PERSON_CROP)[:, 2]
     return 100 * np.linalg.norm(points - truth, axis=-1) / unit[:, None]
 
 
@@ -152,7 +152,7 @@ def evaluate(engine: Engine, model: str, data: Path, crops: str) -> dict[str, An
 
 def _score(engine: Engine, labelled: LabelledSet, crops: str) -> _Scored:
     if crops == "truth":
-        boxes = _boxes(labelled.points, engine.crop_scale)
+        boxes = labelled_boxes(labelled.points, engine.crop_scale)
         images, truth, found = labelled.images, labelled.points, np.ones(len(boxes), bool)
     else:
         images, truth = _shifted(labelled)

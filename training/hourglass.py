@@ -88,12 +88,14 @@ class StackedHourglass(nn.Module):
             )
             for _ in range(config.stacks)
         )
-        self.maps = nn.ModuleList(nn.Conv2d(width, joints, 1) for _ in range(config.stacks))
-        for head in self.maps:
+        heads = [nn.Conv2d(width, joints, 1) for _ in range(config.stacks)]
+        self.maps = nn.ModuleList(heads)
+        for head in heads:
             # Maps are nearly blank. Heads that begin louder have Adam unlearn that first, and its memory of
             # those gradients keeps every step small for a long time.
             nn.init.normal_(head.weight, 0, 1e-3)
-            nn.init.zeros_(head.bias)
+            if head.bias is not None:
+                nn.init.zeros_(head.bias)
         between = range(config.stacks - 1)
         self.features_on = nn.ModuleList(nn.Conv2d(width, width, 1) for _ in between)
         self.maps_on = nn.ModuleList(nn.Conv2d(joints, width, 1) for _ in between)

@@ -26,8 +26,9 @@ def load_arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """A picture ``(H, W, 3)`` uint8 RGB. Raises ``ValueError`` when it is missing or none."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR)
+    """A picture ``(H, W, 3)`` uint8 RGB as it is stored. Raises ``ValueError`` when it is missing or none."""
+    # Not turned as its EXIF says: labels and boxes that lie beside a picture count the stored pixels.
+    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
     if image is None:
         raise ValueError(f"{path} is missing or no picture")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)

@@ -12,7 +12,7 @@ import numpy as np
 
 from engines import load_model
 from ui.failures import Exit, UsageError, usage
-from ui.interrupt import Cancel
+from ui.interrupt import Cancel, Interrupt
 from ui.machine import TENSORRT_PACKAGES, machine, versions
 from ui.portrait import portrait_crops
 from ui.race import Race, Row
@@ -41,13 +41,17 @@ def run_bench(
     for path in (json_file, markdown):
         if path is not None and not path.absolute().parent.is_dir():
             raise UsageError(f"{path}: there is no such folder")
-    figures = measure(model, runtimes.split(","), precisions.split(","), sizes, video)
+    # What was measured until Ctrl-C is kept: a run may take half an hour.
+    with Interrupt() as cancel, cancel.held():
+        figures = measure(model, runtimes.split(","), precisions.split(","), sizes, video, cancel=cancel)
+    if cancel.asked:
+        _say("interrupted: what was measured before is below")
     print(figures.markdown)
     if json_file is not None:
         json_file.write_text(json.dumps(figures.found, indent=2) + "\n")
     if markdown is not None:
         markdown.write_text(figures.markdown + "\n")
-    return Exit.FINE
+    return Exit.INTERRUPTED if cancel.asked else Exit.FINE
 
 
 @dataclass(frozen=True)

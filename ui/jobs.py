@@ -55,6 +55,7 @@ def plan(
     if named is not None:
         _check_name(named, sources)
     jobs = []
+    stems = Counter((below, _stem(source)) for source, below in sources)
     for source, below in sources:
         local = not is_url(source) and not _is_camera(source)
         if named is not None:
@@ -62,7 +63,10 @@ def plan(
         else:
             home = Path(source).parent if local else Path()
             folder = home if output is None else output / below
-            base = folder / f"{_stem(source)}.kptrack{_ending(source)}"
+            # A picture and its clip often share a name: then the ending tells their results apart.
+            stem = _stem(source)
+            stem = f"{stem}{_suffix(source)}" if stems[below, stem] > 1 else stem
+            base = folder / f"{stem}.kptrack{_ending(source)}"
         jobs.append(
             Job(
                 source,
@@ -101,6 +105,10 @@ def _stem(source: str) -> str:
         parts = urlsplit(source)
         return Path(parts.path).stem or parts.hostname or "stream"
     return Path(source).stem
+
+
+def _suffix(source: str) -> str:
+    return Path(urlsplit(source).path if is_url(source) else source).suffix.lower()
 
 
 def _ending(source: str) -> str:

@@ -146,7 +146,8 @@ class Runner:
                 source,
                 lambda: Tracker(engine, self._request.settings, stopwatch),
                 sinks,
-                stopwatch=stopwatch,
+                _policy(source),
+                stopwatch,
             )
             try:
                 stopped = self._watch(pipeline, job, source, cancel)
@@ -221,6 +222,8 @@ class Runner:
             say(f"{job.shown}: interrupted; what came before is in {names}")
         if not status.with_subject:
             say(f"{job.shown}: warning: no subject found; try a lower --min-score, or --detector center")
+        if status.dropped:
+            say(f"{job.shown}: {status.dropped} frames left out: this machine is too slow for the stream")
         if status.lost:
             say(f"{job.shown}: damaged: {status.lost} frames could not be decoded and are missing")
 
@@ -240,6 +243,7 @@ class Runner:
                 "output": None if failed or job.video is None else str(job.video),
                 "data": None if failed or job.data is None else str(job.data),
                 "frames": 0 if status is None else status.done,
+                "frames_left_out": 0 if status is None else status.dropped,
                 "frames_with_subject": 0 if status is None else status.with_subject,
                 "seconds": 0.0 if status is None else round(status.seconds, 3),
                 "fps": 0.0 if status is None else round(status.fps, 2),
@@ -262,3 +266,11 @@ class Runner:
         if len(bad) < len(codes):
             return Exit.SOME_FAILED
         return bad[0] if len(set(bad)) == 1 else Exit.FAILED
+
+
+def _policy(source: Source) -> str | None:
+    """What becomes of frames that inference has no time for, where that does not follow from the source.
+
+    A file that a web server gives may tell no length, as a live stream; but it waits.
+    """
+    return "wait" if source.address and source.address.startswith(("http://", "https://")) else None

@@ -52,7 +52,7 @@ def benchmark(root: Path) -> Benchmark:
 
 def _mean_of(joints: list[int]) -> Measure:
     """Mean error of some joints, in percent of the distance of the eyes."""
-    return lambda points, truth: normalised_errors(points, truth, CAT_HEAD)[:, joints].mean(axis=1)
+    return lambda points, truth: np.nanmean(normalised_errors(points, truth, CAT_HEAD)[:, joints], axis=1)
 
 
 MEASURES = {

@@ -13,6 +13,8 @@ frames that were nearer as they were.
 Not recoverable, so decided by us: the subjects are the usual ones, S9 and S11 for the test, S1 and S5
 to S8 for the regression; errors are of all 32 stored joints and, apart, of the 17 official ones; crops
 are around the labelled joints, for the boxes of the data set are in HDF5 files, which are not read.
+Models of ``HUMAN`` are scored on the 16 joints that mean the same in both: all but its spine, whose place
+is another. These, of any model, are told apart too.
 ``S11/Videos/Directions.54138969.mp4`` is damaged as published, and passed over as everybody does.
 """
 
@@ -26,10 +28,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from engines.skeleton import HUMAN36M_32
+from engines.skeleton import HUMAN, HUMAN36M_32
 from training.benchmarks.cdf import read_variable
 from training.benchmarks.files import folder_of, load_mat, some
-from training.benchmarks.protocol import Benchmark, Sample
+from training.benchmarks.protocol import Benchmark, Kin, Sample
 from training.benchmarks.published import ACTIVITIES, HUMAN36M
 
 CAMERAS = ("54138969", "55011271", "58860488", "60457274")
@@ -45,6 +47,14 @@ _NAMES = {activity.replace(" ", ""): activity for activity in ACTIVITIES} | {
 }
 _FILE = re.compile(r"(?P<stem>(?P<name>[A-Za-z]+)(?: \d+)?\.(?P<camera>\d{8}))(?:\.cdf|\.cdf\.mat|\.h5)")
 _OFFICIAL = [11, 1, 2, 3, 6, 7, 8, 12, 14, 15, 13, 17, 18, 19, 25, 26, 27]
+# What the 32 call the joints of HUMAN: 13 have the same name. Its head is the joint within, as theirs.
+_SAME = {joint: joint for joint in HUMAN.joints if joint in HUMAN36M_32.joints} | {
+    "neck": "neck_base",
+    "head": "head_centre",
+    "head_top": "head_back",
+}
+KIN = Kin(HUMAN, _SAME, measure=f"{len(_SAME)} joints")
+SHARED = [HUMAN36M_32.joints.index(joint) for joint in _SAME.values()]
 _WANT = "S9 and S11, each with Videos and MyPoseFeatures/D2_Positions"
 
 
@@ -55,12 +65,13 @@ def benchmark(root: Path) -> Benchmark:
         name="Human3.6M",
         unit="pixels",
         skeleton=HUMAN36M_32,
-        measures={"32 joints": errors, "17 joints": _official_errors},
+        measures={"32 joints": errors, "17 joints": _official_errors, KIN.measure: _shared_errors},
         groups=ACTIVITIES,
         test=partial(_samples, test),
         training=lambda: _samples(_videos_of(root, _TRAINING)),
         over_groups=True,
         confusable=True,
+        kin=KIN,
         published=HUMAN36M,
     )
 
@@ -72,6 +83,10 @@ def errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 def _official_errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return errors(points[:, _OFFICIAL], truth[:, _OFFICIAL])
+
+
+def _shared_errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    return errors(points[:, SHARED], truth[:, SHARED])
 
 
 def _videos_of(root: Path, subjects: tuple[str, ...]) -> list[tuple[Path, Path, str]]:

@@ -11,10 +11,10 @@ import numpy as np
 
 from engines import crop
 from engines.engine import Engine
-from engines.skeleton import SKELETONS, Skeleton
+from engines.skeleton import Skeleton
 from training.benchmarks import regression
 from training.benchmarks.published import SOURCES, Row
-from training.evaluate import predict
+from training.evaluate import labelled_boxes, predict
 
 OURS = "here"  # the source of the rows that were measured by ``measure``
 _CHUNK = 32  # pictures held at a time: frames of Human3.6M are 3 MB each
@@ -27,15 +27,35 @@ Measure = Callable[[np.ndarray, np.ndarray], np.ndarray]
 class Sample:
     """A labelled picture.
 
-    ``image`` ``(H, W, 3)`` uint8 RGB; ``points`` ``(K, 2)`` in its pixels; ``group`` is the column of
-    the table it counts in; ``box`` ``(4,)`` is the crop to look at, and None stands for the square of
-    the engine's ``crop_scale`` x the longer side of the points' box.
+    ``image`` ``(H, W, 3)`` uint8 RGB; ``points`` ``(K, 2)`` in its pixels, NaN where one is not labelled;
+    ``group`` is the column of the table it counts in; ``box`` ``(4,)`` is the crop to look at, and None
+    stands for the square of the engine's ``crop_scale`` x the longer side of the points' box.
     """
 
     image: np.ndarray
     points: np.ndarray
     group: str
     box: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Kin:
+    """Another ``skeleton`` whose models are scored too, by one ``measure`` of the benchmark.
+
+    ``joints``: the benchmark's name of each joint that both have, by the other's name of it. That measure
+    is of these joints alone.
+    """
+
+    skeleton: Skeleton
+    joints: Mapping[str, str]
+    measure: str
+
+    def found_as(self, skeleton: Skeleton, found: np.ndarray) -> np.ndarray:
+        """Points ``(N, M, 2)`` of ``self.skeleton`` as those of ``skeleton``; NaN for what it lacks."""
+        points = np.full((len(found), len(skeleton.joints), 2), np.nan, found.dtype)
+        for other, own in self.joints.items():
+            points[:, skeleton.joints.index(own)] = found[:, self.skeleton.joints.index(other)]
+        return points
 
 
 @dataclass(frozen=True)
@@ -46,7 +66,8 @@ class Benchmark:
     order of the labels. ``test`` and ``training`` read their split anew at every call. ``groups`` are
     the columns; ``total`` names the one for all of them, which is the mean ``over_groups`` or else over
     pictures. With ``confusable``, left and right of the subject are easily confused: then an oracle
-    error and the share of correct flips are told too.
+    error and the share of correct flips are told too. ``caution`` says by a model's card what forbids to
+    set its rows beside the ``published`` ones; "" where nothing does.
     """
 
     name: str
@@ -60,7 +81,9 @@ class Benchmark:
     over_groups: bool = False
     confusable: bool = False
     joints: tuple[str, ...] = ()
+    kin: Kin | None = None
     published: tuple[Row, ...] = ()
+    caution: Callable[[Mapping[str, object]], str] = lambda card: ""
 
     @property
     def labelled(self) -> list[int]:
@@ -84,24 +107,34 @@ class Predictions:
     groups: np.ndarray
 
 
-def measure(engine: Engine, model: str, benchmark: Benchmark, regress: bool = False) -> dict[str, Any]:
-    """All rows of a model, as plain values: ``model, benchmark, unit, pictures, columns, rows``.
+def measure(
+    engine: Engine,
+    model: str,
+    benchmark: Benchmark,
+    regress: bool = False,
+    card: Mapping[str, object] | None = None,
+) -> dict[str, Any]:
+    """All rows of a model, as plain values: ``model, benchmark, unit, pictures, columns, rows, notes``.
 
     With ``regress`` a linear map from the predictions to the labels is fitted on the training split,
-    and its rows stand beside the strict ones. An engine of points without names (of a skeleton that
-    is none of kptrack's) has only those. Raises ``ValueError`` for an engine of another skeleton and
-    for data that are not as published.
+    and its rows stand beside the strict ones; an engine of any other skeleton has only those. What the
+    model's ``card`` tells against its rows is among the notes. Raises ``ValueError`` for an engine of
+    another skeleton without ``regress`` and for data that are not as published.
     """
-    named = engine.skeleton == benchmark.skeleton
-    if not named and (engine.skeleton.name in SKELETONS or not regress):
+    kin = benchmark.kin if benchmark.kin and engine.skeleton == benchmark.kin.skeleton else None
+    if not (kin or regress or engine.skeleton == benchmark.skeleton):
         raise ValueError(
             f"{benchmark.name} wants predictions of {benchmark.skeleton.name}: {model} gives"
-            f" {engine.skeleton.name}, {len(engine.skeleton.joints)} joints"
+            f" {engine.skeleton.name}, {len(engine.skeleton.joints)} joints, which only --regress can score"
         )
     # The labels of the training split are read first: if they are missing, better now than in an hour.
     training = predictions(engine, benchmark.training()) if regress else None
     test = predictions(engine, benchmark.test())
-    rows = _rows(model, benchmark, test, test.found[:, benchmark.labelled]) if named else []
+    rows = []
+    if engine.skeleton == benchmark.skeleton:
+        rows = _rows(model, benchmark, test, test.found[:, benchmark.labelled], list(benchmark.measures))
+    elif kin:
+        rows = _rows(model, benchmark, test, kin.found_as(benchmark.skeleton, test.found), [kin.measure])
     if training is not None:
         rows += _fitted_rows(model, benchmark, training, test)
     return {
@@ -111,7 +144,16 @@ def measure(engine: Engine, model: str, benchmark: Benchmark, regress: bool = Fa
         "pictures": len(test.truth),
         "columns": [*benchmark.groups, benchmark.total],
         "rows": [asdict(row) for row in rows],
+        "notes": _notes(benchmark, card or {}),
     }
+
+
+def _notes(benchmark: Benchmark, card: Mapping[str, object]) -> list[str]:
+    """What must be told below the table."""
+    notes = [benchmark.caution(card)]
+    if kin := benchmark.kin:
+        notes.append(f"{kin.measure}: {', '.join(kin.joints.values())}, which {kin.skeleton.name} has too.")
+    return [note for note in notes if note]
 
 
 def predictions(engine: Engine, samples: Iterable[Sample]) -> Predictions:
@@ -120,7 +162,7 @@ def predictions(engine: Engine, samples: Iterable[Sample]) -> Predictions:
     rest = iter(samples)
     while chunk := list(islice(rest, _CHUNK)):
         points = np.stack([each.points for each in chunk]).astype(np.float32)
-        around = crop.landmark_boxes(points, engine.crop_scale)
+        around = labelled_boxes(points, engine.crop_scale)
         here = np.stack(
             [box if each.box is None else each.box for each, box in zip(chunk, around, strict=True)]
         )
@@ -133,10 +175,13 @@ def predictions(engine: Engine, samples: Iterable[Sample]) -> Predictions:
     return Predictions(np.concatenate(found), np.concatenate(truth), np.concatenate(boxes), np.array(groups))
 
 
-def _rows(model: str, benchmark: Benchmark, test: Predictions, points: np.ndarray) -> list[Row]:
-    """Strict errors by every measure, and where left and right may be confused what that costs."""
+def _rows(
+    model: str, benchmark: Benchmark, test: Predictions, points: np.ndarray, measures: list[str]
+) -> list[Row]:
+    """Strict errors by ``measures``, and where left and right may be confused what that costs."""
     rows = []
-    for name, errors in benchmark.measures.items():
+    for name in measures:
+        errors = benchmark.measures[name]
         strict = errors(points, test.truth)
         rows.append(_row(model, f"strict, {name}", benchmark, test, strict))
         if benchmark.confusable:
@@ -185,7 +230,7 @@ def _row(model: str, how: str, benchmark: Benchmark, test: Predictions, values: 
 
 
 def as_markdown(measures: dict[str, Any], published: Sequence[Row]) -> str:
-    """A table: the rows of ``measure``, then the published ones; below, what their sources are."""
+    """A table: the rows of ``measure``, then the published ones; below, its notes and their sources."""
     columns = measures["columns"]
     head = f"{measures['benchmark']}, {measures['unit']}, {measures['pictures']} pictures"
     lines = [f"| {head} | " + " | ".join(columns) + " | how | source |", "|---" * (len(columns) + 3) + "|"]
@@ -193,6 +238,7 @@ def as_markdown(measures: dict[str, Any], published: Sequence[Row]) -> str:
     for row in rows:
         cells = [f"{row.values[name]:.2f}" if name in row.values else "" for name in columns]
         lines.append(f"| {row.method} | " + " | ".join(cells) + f" | {row.how} | {row.source} |")
+    lines += [f"\n{note}" for note in measures["notes"]]
     used = sorted({tag for row in published for tag in row.source.split(", ")})
     lines += [f"\nSources: {'; '.join(f'{tag} {SOURCES[tag]}' for tag in used)}."] if used else []
     return "\n".join(lines)

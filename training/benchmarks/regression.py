@@ -32,15 +32,24 @@ def apply(weights: np.ndarray, found: np.ndarray) -> np.ndarray:
 def fit(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Least-squares weights ``(2M, 2K)`` from found points ``(N, M, 2)`` to labels ``(N, K, 2)``.
 
-    Raises ``ValueError`` when there are fewer pictures than weights of a coordinate.
+    A label of NaN is none: its picture does not count for that point. Raises ``ValueError`` when there
+    are fewer pictures than weights of a coordinate.
     """
-    x, y = found.reshape(len(found), -1), truth.reshape(len(truth), -1)
-    if len(x) < x.shape[1]:
-        raise ValueError(
-            f"a regression from {found.shape[1]} points takes {x.shape[1]} labelled pictures or more:"
-            f" there are {len(x)}"
-        )
-    return np.linalg.lstsq(x, y, rcond=None)[0]
+    x = found.reshape(len(found), -1)
+    labelled = ~np.isnan(truth).any(axis=2)
+    weights = np.empty((x.shape[1], *truth.shape[1:]))
+    # Points that the same pictures have are fitted at once: in most sets that is all of them.
+    for pictures in np.unique(labelled, axis=1).T:
+        if pictures.sum() < x.shape[1]:
+            raise ValueError(
+                f"a regression from {found.shape[1]} points takes {x.shape[1]} labelled pictures or more:"
+                f" there are {pictures.sum()}"
+            )
+        points = (labelled == pictures[:, None]).all(axis=0)
+        y = truth[pictures][:, points]
+        fitted = np.linalg.lstsq(x[pictures], y.reshape(len(y), -1), rcond=None)[0]
+        weights[:, points] = fitted.reshape(len(weights), -1, 2)
+    return weights.reshape(len(weights), -1)
 
 
 def fit_unoriented(found: np.ndarray, truth: np.ndarray, mirror: np.ndarray) -> np.ndarray:
@@ -61,4 +70,4 @@ def fit_unoriented(found: np.ndarray, truth: np.ndarray, mirror: np.ndarray) -> 
 
 
 def _errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    return np.linalg.norm(points - truth, axis=-1).mean(axis=1)
+    return np.asarray(np.nanmean(np.linalg.norm(points - truth, axis=-1), axis=1))

@@ -60,7 +60,7 @@ def _skeleton(root: Path) -> Skeleton:
 
 
 def _mean_error(skeleton: Skeleton) -> Measure:
-    return lambda points, truth: normalised_errors(points, truth, skeleton).mean(axis=1)
+    return lambda points, truth: np.nanmean(normalised_errors(points, truth, skeleton), axis=1)
 
 
 def _samples(sets: list[LabelledSet]) -> Iterator[Sample]:

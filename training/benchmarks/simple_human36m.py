@@ -14,7 +14,7 @@ regressor at test time: a model may do so too, it is not done here.
 
 Decided by us: coordinate c lies at pixel 128 c (the code mixes that with a grid from corner to
 corner). The regression is fitted on every tenth frame of S1 and S5 to S9: the release has hundreds
-of thousands, and neighbours differ by little.
+of thousands, and neighbours differ by little. Models of ``HUMAN`` are scored as in ``human36m``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ import numpy as np
 
 from engines.skeleton import HUMAN36M_32
 from training.benchmarks.files import folder_of, load_mat, some
+from training.benchmarks.human36m import KIN, SHARED
 from training.benchmarks.protocol import Benchmark, Sample
 from training.benchmarks.published import ACTIVITIES, SIMPLE_HUMAN36M
 from training.index import read_picture
@@ -46,19 +47,24 @@ def benchmark(root: Path) -> Benchmark:
         name="Simplified Human3.6M",
         unit="% of the side",
         skeleton=HUMAN36M_32,
-        measures={"32 points": errors},
+        measures={"32 points": errors, KIN.measure: _shared_errors},
         groups=_ACTIVITIES,
         test=partial(_samples, test),
         training=lambda: _samples(_frames_of(root, _TRAINING)[::_TRAINING_STEP]),
         over_groups=True,
         confusable=True,
+        kin=KIN,
         published=SIMPLE_HUMAN36M,
     )
 
 
 def errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Mean distance ``(N,)`` of points ``(N, 32, 2)``, in percent of the picture's side."""
+    """Mean distance ``(N,)`` of points ``(N, K, 2)``, in percent of the picture's side."""
     return 100 / _SIDE * np.linalg.norm(points - truth, axis=-1).mean(axis=1)
+
+
+def _shared_errors(points: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    return errors(points[:, SHARED], truth[:, SHARED])
 
 
 def _frames_of(root: Path, subjects: tuple[str, ...]) -> list[tuple[Path, str, int]]:
