@@ -53,6 +53,12 @@ def column(tab: BatchTab, name: str) -> list[str]:
     return [str(table.index(row, number).data() or "") for row in range(table.rowCount())]
 
 
+def choose(box: QComboBox, row: int) -> None:
+    """As a person does."""
+    box.setCurrentIndex(row)
+    box.activated.emit(row)
+
+
 def finish(qtbot, tab: BatchTab) -> None:
     qtbot.waitUntil(tab.findChild(QComboBox).isEnabled, timeout=PATIENCE_MS)
 
@@ -123,8 +129,13 @@ def test_results_go_into_a_folder(qtbot, tab, tmp_path, monkeypatch):
     finish(qtbot, tab)
     assert (tmp_path / "out" / "clip.kptrack.mp4").exists()
     monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: "")
-    tab.findChild(QComboBox).activated.emit(1)
+    choose(tab.findChild(QComboBox), 1)  # and thinks better of it
+    assert tab.findChild(QComboBox).currentText() == "In out…"
+    assert tab._output == tmp_path / "out"
+    choose(tab.findChild(QComboBox), 0)
+    choose(tab.findChild(QComboBox), 1)
     assert tab.findChild(QComboBox).currentText() == "Beside each file"
+    assert tab._output is None
 
 
 def test_two_inputs_of_one_result_are_refused(tab, tmp_path):

@@ -11,7 +11,7 @@ from clips import write_clip
 from commands import write_model
 from PyQt6.QtCore import QMimeData, Qt, QUrl
 from PyQt6.QtGui import QGuiApplication
-from PyQt6.QtWidgets import QLabel, QPushButton, QTableWidget
+from PyQt6.QtWidgets import QFileDialog, QLabel, QPushButton, QTableWidget
 from windows import drop, pixels
 
 from engines import BuildCancelled, MissingCapability
@@ -116,6 +116,29 @@ def test_a_clip_that_cannot_be_read_is_said(qtbot, tab, tmp_path):
     assert tab.problems[0].startswith("bad.mp4: not a video")
     tab.set_clip("")
     assert len(measured(qtbot, tab)) == 3
+
+
+def test_a_clip_is_kept_until_there_is_another_or_none(tab, tmp_path, monkeypatch):
+    shown = [each.text() for each in tab.findChildren(QLabel)]
+    none, chosen = button(tab, "No clip"), [str(tmp_path / "clip.mp4"), ""]
+    assert not none.isVisible()
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (chosen.pop(0), ""))
+    for _ in range(2):  # the second time a person thinks better of it
+        button(tab, "Choose a clip…").click()
+        assert "clip.mp4" in [each.text() for each in tab.findChildren(QLabel)]
+    assert chosen == []
+    none.click()
+    assert [each.text() for each in tab.findChildren(QLabel)] == shown
+    assert not none.isVisible()
+
+
+def test_an_address_is_no_clip(tab):
+    tab.set_clip("clip.mp4")
+    data = QMimeData()
+    data.setUrls([QUrl("rtsp://me:secret@camera.local/stream")])
+    assert drop(tab, data)
+    assert tab.problems == ["rtsp://camera.local/stream: an address; choose a clip that is a file"]
+    assert "clip.mp4" in [each.text() for each in tab.findChildren(QLabel)]
 
 
 def test_the_window_lives_while_it_measures(qtbot, tab, monkeypatch):

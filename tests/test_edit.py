@@ -24,15 +24,16 @@ from engines.decoder import FORMAT, Painter, decoder_beside, load_decoder
 from engines.model import shipped_models
 from engines.network import NetworkConfig
 from engines.skeleton import CAT_HEAD, FACE68
-from tracker import SourceError, TrackerSettings
+from tracker import Frame, SourceError, TrackerSettings
 from tracker.joints import joints_called, parts
 from tracker.paste import paste
 from tracker.redraw import RESULTS, NoSubjectError, Portrait, Redrawer
 from tracker.stills import read_picture
 from ui.commands.edit import edit as command_edit
 from ui.drafts import Draft, Drafts
-from ui.edit import Move, name_beside, parse_move
+from ui.edit import EditOptions, Move, OpeningCancelled, Studio, name_beside, parse_move
 from ui.failures import Exit, UsageError
+from ui.interrupt import Cancel
 
 
 @pytest.fixture(scope="module")
@@ -431,6 +432,32 @@ def test_of_a_video_a_frame_is_edited(capfd, pair, tmp_path, monkeypatch):
     ended = edit(capfd, pair, clip, "--out", out, "--overwrite")
     assert ended.code == Exit.FAILED
     assert "clip.mp4: no subject in the first" in ended.err
+
+
+@pytest.mark.parametrize("frame", [50, None])
+def test_an_opening_that_is_no_longer_wanted_ends_at_the_next_frame(pair, monkeypatch, frame):
+    cancel, read = Cancel(), []
+
+    class Frames:
+        still, frames, name = False, 99, "clip.mp4"
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def __iter__(self):
+            for index in range(self.frames):
+                read.append(index)
+                cancel.asked = index == 7
+                yield Frame(np.zeros((90, 120, 3), np.uint8), index, index / 25, 0)
+
+    monkeypatch.setattr("ui.edit.open_source", lambda _: Frames())
+    studio = Studio(EditOptions(model=str(pair), settings=TrackerSettings(detector="center", min_score=1)))
+    with pytest.raises(OpeningCancelled):
+        studio.open("clip.mp4", frame, cancel)
+    assert read[-1] == 7
 
 
 def test_a_joint_that_would_leave_the_picture_is_kept_inside_and_said(capfd, pair, scene, tmp_path):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -24,15 +26,17 @@ from PyQt6.QtWidgets import (
 from redrawing import write_pair, write_scene
 from windows import drop, pixels, threads, wait
 
+import ui.edit
 from engines.skeleton import FACE68
-from tracker import TrackerSettings
+from tracker import Frame, TrackerSettings
 from tracker.redraw import NoSubjectError, Redrawer
 from tracker.stills import read_picture
 from ui.edit import EditOptions
+from ui.failures import Exit
 from ui.window import editing, running
 from ui.window.dialogs import PictureName, Unsaved
 from ui.window.editor import EditWindow
-from ui.window.errands import Errands
+from ui.window.errands import Done, Errands
 
 LEFT = Qt.MouseButton.LeftButton
 NONE, CTRL = Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
@@ -147,9 +151,14 @@ def drag(window, start, end):
     pose = window.pose
     QTest.mousePress(pose, LEFT, NONE, start)
     for point in ((start + end) / 2, end):
-        event = QMouseEvent(QEvent.Type.MouseMove, QPointF(point), QPointF(point), LEFT, LEFT, NONE)
-        QApplication.sendEvent(pose, event)
+        move_to(window, point)
     QTest.mouseRelease(pose, LEFT, NONE, end)
+
+
+def move_to(window, point):
+    """Move the mouse, with its button down."""
+    event = QMouseEvent(QEvent.Type.MouseMove, QPointF(point), QPointF(point), LEFT, LEFT, NONE)
+    QApplication.sendEvent(window.pose, event)
 
 
 def dropped(path) -> QMimeData:
@@ -224,6 +233,37 @@ def test_steps_are_undone_and_redone_with_the_keys(qtbot, window):
     assert not window.bar.redo.isEnabled()
     settle(qtbot, window)
     assert (window.redrawn.picture != picture_of(window)).any()
+
+
+@pytest.mark.parametrize(
+    ("step", "left"),
+    [
+        (lambda window: window.bar.undo.trigger(), 0),
+        (lambda window: window.bar.redo.trigger(), 2),
+        (lambda window: QTest.keyClick(window.pose, Qt.Key.Key_Left), 14),
+        (lambda window: window.joints.back.click(), 0),
+        (lambda window: window._take(Done("style", window.easel.opened)), 15),
+    ],
+)
+def test_what_is_done_during_a_drag_ends_it(window, step, left):
+    joint = lonely(window)
+    start = xy(window)[joint, 0]
+    window.pose.set_selected([joint])
+    window.joints.set_selected([joint])
+    for _ in range(2):
+        QTest.keyClick(window.pose, Qt.Key.Key_Right)
+    window.bar.undo.trigger()
+    end = at(window, joint, (14, 0))
+    QTest.mousePress(window.pose, LEFT, NONE, at(window, joint))
+    move_to(window, end)
+    step(window)
+    assert xy(window)[joint, 0] == pytest.approx(start + left, abs=1)
+    then, redo = xy(window), window.bar.redo.isEnabled()
+    move_to(window, end)
+    QTest.mouseRelease(window.pose, LEFT, NONE, end)
+    assert np.array_equal(xy(window), then)
+    assert window.bar.redo.isEnabled() == redo
+    assert redo == (left == 0 and not window.easel.drafts.can_undo)
 
 
 def test_several_joints_are_chosen_and_moved_together(qtbot, window):
@@ -462,20 +502,103 @@ def test_the_frames_of_a_video_are_chosen(qtbot, make, tmp_path):
     assert picture_of(window)[-1, 0, 2] == pytest.approx(8 * 7, abs=16)
 
 
-def test_a_frame_that_shows_nobody_leaves_the_one_before(qtbot, make, tmp_path, monkeypatch):
+def test_the_arrows_get_past_a_frame_that_shows_nobody(qtbot, make, tmp_path, monkeypatch):
     window = make()
     window.open(str(write_clip(tmp_path / "clip.mp4", size=(160, 120), count=12)))
     settle(qtbot, window)
+    real = Redrawer.find
 
     def find(self, image, name="picture"):
-        raise NoSubjectError(f"{name}: no subject was found")
+        if name == "clip.mp4, frame 1":
+            raise NoSubjectError(f"{name}: no subject was found")
+        return real(self, image, name)
 
     monkeypatch.setattr(Redrawer, "find", find)
-    window.bar.frame.setValue(7)
+    edited = nudge(window)
+    window.bar.frame.stepUp()
     settle(qtbot, window)
-    assert window.banner.text == "clip.mp4, frame 7: no subject was found"
-    assert window.bar.frame.value() == 0
+    assert window.banner.text == (
+        "clip.mp4, frame 1: no subject was found (clip.mp4, frame 0 is still shown)"
+    )
+    assert window.bar.frame.value() == 1
     assert window.panes[0].title.text() == "clip.mp4, frame 0"
+    window.bar.frame.stepDown()  # back to what is there, with its changes
+    settle(qtbot, window)
+    assert np.array_equal(xy(window), edited)
+    window.bar.undo.trigger()
+    window.bar.frame.setValue(1)
+    settle(qtbot, window)
+    window.bar.frame.stepUp()
+    settle(qtbot, window)
+    assert window.panes[0].title.text() == "clip.mp4, frame 2"
+
+
+@pytest.fixture
+def endless(monkeypatch):
+    """A video that always has another frame, "endless.mp4", and how many threads read it."""
+    real, reading = ui.edit.open_source, []
+
+    class Endless:
+        still, frames, name = False, 10**6, "endless.mp4"
+
+        def __enter__(self):
+            reading.append(self)
+            return self
+
+        def __exit__(self, *_):
+            reading.remove(self)
+
+        def __iter__(self):
+            for index in range(self.frames):
+                time.sleep(0.01)
+                yield Frame(np.zeros((240, 320, 3), np.uint8), index, index / 25, 0)
+
+    monkeypatch.setattr(
+        ui.edit, "open_source", lambda source: Endless() if source == "endless.mp4" else real(source)
+    )
+    return reading
+
+
+def test_while_a_late_frame_is_looked_for_the_picture_is_redrawn_and_saved(qtbot, window, endless, tmp_path):
+    before = window.redrawn.picture
+    window.open("endless.mp4", 10**5)
+    wait(qtbot, lambda: endless)
+    nudge(window)
+    wait(qtbot, lambda: (window.redrawn.picture != before).any())
+    window.save(tmp_path / "saved.png")
+    wait(qtbot, (tmp_path / "saved.png").exists)
+    assert endless
+    assert window.busy
+    window.close()
+    wait(qtbot, lambda: not window.isVisible())
+    wait(qtbot, lambda: not endless)
+
+
+def test_another_picture_is_opened_instead_of_a_late_frame(qtbot, window, endless, tmp_path):
+    write_scene(tmp_path / "other.png", seed=3)
+    window.open("endless.mp4", 10**5)
+    wait(qtbot, lambda: endless)
+    window.set_style(str(tmp_path / "other.png"))  # is still wanted
+    window.open(str(tmp_path / "other.png"))
+    asked(qtbot, window).discard.click()
+    settle(qtbot, window)
+    assert not endless
+    assert window.banner.text == ""
+    assert window.panes[0].title.text() == "other.png"
+    assert "other.png" in window.panes[1].title.text()
+
+
+def test_who_goes_back_to_the_frame_that_is_there_ends_the_search(qtbot, make, endless):
+    window = make()
+    window.open("endless.mp4", 0)
+    settle(qtbot, window)
+    window.bar.frame.setValue(10**5)
+    wait(qtbot, lambda: endless)
+    window.bar.frame.setValue(0)
+    settle(qtbot, window)
+    assert not endless
+    assert window.panes[0].title.text() == "endless.mp4, frame 0"
+    assert window.banner.text == ""
 
 
 def test_all_of_the_picture_or_what_is_around_the_subject(window):
@@ -651,6 +774,142 @@ def test_who_closes_a_window_that_asks_means_it(qtbot, window):
     asked(qtbot, window)
     window.close()  # as Ctrl-C in the terminal does, a second time
     assert not window.isVisible()
+
+
+def test_who_closes_a_window_that_asks_for_a_name_is_asked_about_the_changes(qtbot, window):
+    nudge(window)
+    window.bar.save.trigger()
+    asked(qtbot, window, PictureName)
+    window.close()
+    question = asked(qtbot, window)
+    assert window.isVisible()
+    assert question.text() == "Save the changes to scene.png before the window closes?"
+    question.discard.click()
+    wait(qtbot, lambda: not window.isVisible())
+
+
+def test_a_name_that_is_taken_is_decided_on_before_the_window_closes(qtbot, window, tmp_path):
+    """Ctrl-C while the dialog for the name has a question of its own."""
+    nudge(window)
+    (tmp_path / "taken.png").write_bytes(b"mine")
+    window.bar.save.trigger()
+    dialog = asked(qtbot, window, PictureName)
+
+    def close_and_replace():
+        box = QApplication.activeModalWidget()
+        if isinstance(box, QMessageBox) and not isinstance(box, Unsaved):
+            timer.stop()
+            window.close()
+            assert window.isVisible()
+            assert dialog.isVisible()
+            box.button(QMessageBox.StandardButton.Yes).click()
+
+    timer = QTimer()
+    timer.timeout.connect(close_and_replace)
+    timer.start(20)
+    enter(dialog, "taken")
+    wait(qtbot, lambda: not window.isVisible())
+    assert read_picture(tmp_path / "taken.png").shape == (240, 320, 3)
+
+
+@pytest.fixture
+def run(qtbot, monkeypatch, pair, scene):
+    """The exit code of a window with changes, after ``drive``."""
+    monkeypatch.setattr(running, "QApplication", lambda _: QApplication.instance())
+    monkeypatch.setattr(running.theme, "follow_system", lambda _: None)
+    for name in ("drop_opencv_plugins", "check_display", "leave_if_stuck"):
+        monkeypatch.setattr(running, name, lambda *_: None)
+
+    def run(drive):
+        def begin(window):
+            window.open(scene)
+            settle(qtbot, window)
+            nudge(window)
+            drive(window)
+
+        options = EditOptions(model=pair, settings=TrackerSettings(detector="center"))
+        code = running.run(lambda _: EditWindow(options), begin, "")
+        wait(qtbot, lambda: not threads())
+        return code
+
+    return run
+
+
+def close_unchanged(window):
+    """Close it, soon, when nothing is to be asked any more."""
+    window.bar.undo.trigger()
+    QTimer.singleShot(0, window.close)
+
+
+def test_ctrl_c_ends_with_its_code_if_the_window_closes(qtbot, run):
+    def drive(window):
+        signal.raise_signal(signal.SIGINT)
+        QTimer.singleShot(0, asked(qtbot, window).discard.click)
+
+    assert run(drive) == Exit.INTERRUPTED
+
+
+def test_ctrl_c_while_a_name_is_asked_for_ends_with_its_code(qtbot, run):
+    def drive(window):
+        window.bar.save.trigger()
+        asked(qtbot, window, PictureName)
+        signal.raise_signal(signal.SIGINT)
+        QTimer.singleShot(0, asked(qtbot, window).discard.click)
+
+    assert run(drive) == Exit.INTERRUPTED
+
+
+def test_ctrl_c_that_had_to_wait_ends_with_its_code(qtbot, run, tmp_path):
+    (tmp_path / "taken.png").write_bytes(b"mine")
+
+    def drive(window):
+        window.bar.save.trigger()
+        dialog = asked(qtbot, window, PictureName)
+
+        def interrupt():
+            box = QApplication.activeModalWidget()
+            if isinstance(box, QMessageBox):
+                timer.stop()
+                signal.raise_signal(signal.SIGINT)
+                box.button(QMessageBox.StandardButton.No).click()
+
+        timer = QTimer()
+        timer.timeout.connect(interrupt)
+        timer.start(20)
+        enter(dialog, "taken")
+        QTest.keyClick(dialog, Qt.Key.Key_Escape)
+        QTimer.singleShot(0, asked(qtbot, window).discard.click)
+
+    assert run(drive) == Exit.INTERRUPTED
+    assert (tmp_path / "taken.png").read_bytes() == b"mine"
+
+
+def test_ctrl_c_twice_ends_with_its_code(qtbot, run):
+    def drive(window):
+        signal.raise_signal(signal.SIGINT)
+        asked(qtbot, window)
+        QTimer.singleShot(0, lambda: signal.raise_signal(signal.SIGINT))
+
+    assert run(drive) == Exit.INTERRUPTED
+
+
+def test_who_stays_after_ctrl_c_ends_well_later(qtbot, run, tmp_path):
+    def stay(window):
+        signal.raise_signal(signal.SIGINT)
+        asked(qtbot, window).cancel.click()
+        gone(qtbot, window)
+        close_unchanged(window)
+
+    def fail_to_save(window):
+        signal.raise_signal(signal.SIGINT)
+        asked(qtbot, window).save.click()
+        enter(asked(qtbot, window, PictureName), "a.gif")
+        gone(qtbot, window)
+        settle(qtbot, window)
+        close_unchanged(window)
+
+    assert run(stay) == Exit.FINE
+    assert run(fail_to_save) == Exit.FINE
 
 
 def test_a_drag_under_way_is_a_change_and_does_not_reach_the_next_picture(qtbot, window, tmp_path):

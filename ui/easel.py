@@ -87,7 +87,7 @@ class Easel:
 
     def dress(self, style: Opened | None) -> None:
         """Give it the appearance of this one; None: its own."""
-        self._keep(Draft(self.drafts.present.xy, style))
+        self._keep(Draft(self.landmarks, style))
 
     def let_go(self) -> None:
         """End a drag where it is."""

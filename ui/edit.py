@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -21,7 +22,7 @@ from tracker.redraw import RESULTS, NoSubjectError, Portrait, Redrawer
 from tracker.stills import PICTURES
 from tracker.values import NOBODY
 from ui.failures import Exit, UsageError, usage
-from ui.interrupt import hear_signals
+from ui.interrupt import Cancel, hear_signals
 
 # Frames of a video that are searched for its first subject, and how many are passed over between two of them:
 # a search takes up to a tenth of a second.
@@ -70,8 +71,15 @@ class Opened:
         return name if self.frames is None else f"{name}, frame {self.frame}"
 
 
+class OpeningCancelled(Exception):
+    """What was being opened is no longer wanted."""
+
+
 class Studio:
-    """A landmark model and its decoder, opened to redraw with. Not for two threads at once."""
+    """A landmark model and its decoder, opened to redraw with.
+
+    While one thread opens a picture, another may ``draw``.
+    """
 
     def __init__(self, options: EditOptions) -> None:
         """Raises ``UsageError`` for a model or decoder that is not there, else as ``open_engine`` does."""
@@ -81,6 +89,7 @@ class Studio:
             # One picture now and then: what is exact is fast enough.
             engine = open_engine(model, "eager", "fp32", options.device)
             self.redrawer = Redrawer(engine, Painter(decoder, options.device), options.settings)
+        self._in_use = threading.Lock()  # a redrawer is not for two threads at once
         self.skeleton: Skeleton = model.skeleton
         self.note = (
             ""
@@ -91,31 +100,41 @@ class Studio:
             )
         )
 
-    def open(self, source: str, frame: int | None = None) -> Opened:
+    def open(self, source: str, frame: int | None = None, cancel: Cancel | None = None) -> Opened:
         """A picture, or of a video the ``frame``, from 0 on, or else the first that shows a subject.
 
         Raises ``SourceError`` for what cannot be read or shows nobody, ``UsageError`` for a frame that is
-        not there.
+        not there, and ``OpeningCancelled`` at the next frame when ``cancel`` is asked for.
         """
         name = shown_name(source)
         with open_source(source) as opened:
+            frames = _wanted(opened, cancel or Cancel())
             if frame is None:
-                return self._search(source, opened)
+                return self._search(source, opened, frames)
             if opened.still:
                 raise UsageError(f"{name} is a picture: it has no frames to choose from")
             # Counted from the beginning: at a variable rate no time tells where a frame is.
             last = -1
-            for found in islice(opened, frame + 1):
+            for found in islice(frames, frame + 1):
                 last = found.index
             if last < frame:
                 raise UsageError(f"{name}: there is no frame {frame}, the last is {last}")
-            portrait = self.redrawer.find(found.image, f"{name}, frame {frame}")
+            portrait = self._find(found.image, f"{name}, frame {frame}")
             return Opened(portrait, source, frame, opened.frames)
 
-    def _search(self, source: str, opened: Source) -> Opened:
-        for frame in islice(opened, 0, _SEARCHED, _EVERY):
+    def draw(self, drawing: Callable[[Redrawer], np.ndarray]) -> np.ndarray:
+        """What ``drawing`` makes with the redrawer."""
+        with self._in_use:
+            return drawing(self.redrawer)
+
+    def _find(self, image: np.ndarray, name: str) -> Portrait:
+        with self._in_use:
+            return self.redrawer.find(image, name)
+
+    def _search(self, source: str, opened: Source, frames: Iterator[Frame]) -> Opened:
+        for frame in islice(frames, 0, _SEARCHED, _EVERY):
             try:
-                portrait = self.redrawer.find(frame.image, opened.name)
+                portrait = self._find(frame.image, opened.name)
             except NoSubjectError:
                 if opened.still:
                     raise
@@ -124,6 +143,14 @@ class Studio:
         raise NoSubjectError(
             f"{opened.name}: no subject in the first {_SEARCHED} frames; choose another with --frame"
         )
+
+
+def _wanted(source: Source, cancel: Cancel) -> Iterator[Frame]:
+    """Its frames, as long as they are wanted."""
+    for frame in source:
+        if cancel.asked:
+            raise OpeningCancelled
+        yield frame
 
 
 def parse_move(text: str) -> Move:

@@ -121,11 +121,13 @@ class BatchTab(DropTarget):
         self._look()
 
     def _choose_output(self, index: int) -> None:
-        folder = ask_folder(self, "Where the results go") if index else ""
-        self._output = Path(folder) if folder else None
-        self._where.setCurrentIndex(1 if folder else 0)
+        if index == 0:
+            self._output = None
+        elif folder := ask_folder(self, "Where the results go"):
+            self._output = Path(folder)
+        self._where.setCurrentIndex(1 if self._output else 0)
         self._where.setItemText(1, f"In {self._output.name}…" if self._output else "Choose a folder…")
-        self._where.setToolTip(folder or "Where the results go")
+        self._where.setToolTip(str(self._output or "Where the results go"))
 
 
 def _button(word: str, tip: str, do: Callable[[], object]) -> QPushButton:

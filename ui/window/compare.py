@@ -18,6 +18,8 @@ from PyQt6.QtWidgets import (
     QWidget,
 )
 
+from tracker import shown_name
+from tracker.feed import is_url
 from ui.bench import Figures, measure
 from ui.failures import explain
 from ui.interrupt import Cancel
@@ -126,6 +128,11 @@ class CompareTab(DropTarget):
         self._clip_button.clicked.connect(self._choose_clip)
         self._clip_name = QLabel(_NO_CLIP)
         self._clip_name.setProperty("dim", True)
+        self._no_clip = QPushButton("No clip")
+        self._no_clip.setToolTip("Measure on the demo's portrait alone")
+        self._no_clip.setAccessibleName("No clip")
+        self._no_clip.clicked.connect(lambda: self.set_clip(""))
+        self._no_clip.hide()
         self._copy = QPushButton("Copy as Markdown")
         self._copy.setToolTip("Copy the tables, with the machine they belong to")
         self._copy.setAccessibleName("Copy as Markdown")
@@ -139,6 +146,7 @@ class CompareTab(DropTarget):
         bar.setSpacing(8)
         bar.addWidget(self._clip_button)
         bar.addWidget(self._clip_name)
+        bar.addWidget(self._no_clip)
         bar.addStretch()
         bar.addWidget(self._copy)
         bar.addWidget(self._start)
@@ -151,12 +159,16 @@ class CompareTab(DropTarget):
 
     def take(self, names: list[str]) -> None:
         """Compare on the clip that was dropped."""
-        self.set_clip(names[0])
+        if is_url(names[0]):
+            self.problem.emit(f"{shown_name(names[0])}: an address; choose a clip that is a file")
+        else:
+            self.set_clip(names[0])
 
     def set_clip(self, clip: str) -> None:
         """Measure on the faces of this clip; "" for the portrait."""
         self._clip = Path(clip) if clip else None
         self._clip_name.setText(self._clip.name if self._clip else _NO_CLIP)
+        self._no_clip.setVisible(self._clip is not None)
 
     def start(self) -> None:
         """Begin to measure."""
@@ -182,6 +194,7 @@ class CompareTab(DropTarget):
         self._start.setToolTip("End early, with what has been measured" if running else "Measure now")
         self._start.setEnabled(True)
         self._clip_button.setEnabled(not running)
+        self._no_clip.setEnabled(not running)
         self.setAcceptDrops(not running)
 
     def _look(self) -> None:
@@ -220,7 +233,8 @@ class CompareTab(DropTarget):
         )
 
     def _choose_clip(self) -> None:
-        self.set_clip(ask_file(self, "Clip to compare on"))
+        if clip := ask_file(self, "Clip to compare on"):
+            self.set_clip(clip)
 
     def _copy_text(self) -> None:
         clipboard = QGuiApplication.clipboard()

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from PyQt6.QtCore import QRect, QTimer, QUrl
 from PyQt6.QtGui import QCloseEvent, QDesktopServices
-from PyQt6.QtWidgets import QDialog, QMainWindow
+from PyQt6.QtWidgets import QApplication, QDialog
 
 from tracker import shown_name
-from tracker.redraw import Portrait
-from ui.drafts import Draft, Drafts
 from ui.easel import Easel
-from ui.edit import EditOptions, Opened, Studio, check_output, name_beside, write_picture
+from ui.edit import EditOptions, Opened, name_beside
 from ui.failures import explain
 from ui.window.banner import Action, Banner
 from ui.window.dialogs import PictureName, Unsaved, ask_file
 from ui.window.editbar import EditBar
 from ui.window.editpanes import Pane, lay_out, state_label, surroundings
-from ui.window.errands import Done, Errands
+from ui.window.editwork import EditWork, Redrawn, Saved
+from ui.window.errands import Done
 from ui.window.jointpanel import JointPanel
 from ui.window.pictures import PictureView
 from ui.window.pose import PoseView
+from ui.window.running import AppWindow
 
 _SIZE = 1280, 760
 _LOOK_EVERY_MS = 15
@@ -34,39 +32,19 @@ _EMPTY_BESIDE = "The redrawn picture comes here. Drop another picture here to ta
 _HINT = "Drag a landmark; double-click takes all of its part; arrow keys move what is selected."
 
 
-@dataclass(frozen=True, eq=False)
-class _Redrawn:
-    """What the thread drew, of which portrait; ``alone``: only the square."""
-
-    portrait: Portrait
-    picture: np.ndarray
-    alone: bool
-
-
-@dataclass(frozen=True, eq=False)
-class _Saved:
-    """What the thread wrote: the draft of these."""
-
-    path: Path
-    drafts: Drafts
-    draft: Draft
-
-
-class EditWindow(QMainWindow):
+class EditWindow(AppWindow):
     """Edits one picture at a time.
 
-    What takes time is done by a thread; what was there stays until then. Before changes are lost that were
+    What takes time is done by threads; what was there stays until then. Before changes are lost that were
     not saved, a person is asked.
     """
 
     def __init__(self, options: EditOptions) -> None:
         super().__init__()
-        self._options = options
-        self._errands = Errands("edit")
-        self._studio: Studio | None = None  # the thread's
+        self._work = EditWork(options)
         self.easel = Easel(options.result)
         self._asking: QDialog | None = None  # what a person has to answer first
-        self._then: Callable[[], object] | None = None  # what waits for a picture that is being saved
+        self._then: Callable[[], object] | None = None  # what waits for a save or an answer
         self.setWindowTitle(_TITLE)
         self.resize(*_SIZE)
         self.banner, self.bar = Banner(), EditBar()
@@ -87,9 +65,9 @@ class EditWindow(QMainWindow):
         bar, pose, joints, easel = self.bar, self.pose, self.joints, self.easel
         bar.open.triggered.connect(self._ask_picture)
         bar.style_.triggered.connect(self._ask_style)
-        bar.plain.triggered.connect(lambda: self._do(easel.dress, None))
-        bar.undo.triggered.connect(lambda: self._do(easel.undo))
-        bar.redo.triggered.connect(lambda: self._do(easel.redo))
+        bar.plain.triggered.connect(lambda: self._step(easel.dress, None))
+        bar.undo.triggered.connect(lambda: self._step(easel.undo))
+        bar.redo.triggered.connect(lambda: self._step(easel.redo))
         bar.whole.triggered.connect(self._show)
         bar.save.triggered.connect(self._ask_name)
         bar.result_chosen.connect(lambda name: self._do(easel.choose, name))
@@ -97,22 +75,24 @@ class EditWindow(QMainWindow):
         pose.chosen.connect(joints.set_selected)
         pose.dragged.connect(lambda wanted: self._do(easel.drag, wanted))
         pose.dropped.connect(lambda wanted: self._do(easel.place, wanted))
-        pose.nudged.connect(lambda wanted, held: self._do(easel.place, wanted, held))
+        pose.nudged.connect(lambda wanted, held: self._step(easel.place, wanted, held))
         joints.chosen.connect(pose.set_selected)
-        joints.placed.connect(lambda wanted: self._do(easel.place, wanted))
-        joints.reset.connect(lambda: self._do(easel.put_back, joints.selected))
+        joints.placed.connect(lambda wanted: self._step(easel.place, wanted))
+        joints.reset.connect(lambda: self._step(easel.put_back, joints.selected))
 
     # What a person does.
 
     def open(self, source: str, frame: int | None = None) -> None:
         """Edit another picture, or a frame of a video."""
-        self._ask("open", lambda: self._work().open(source, frame))
+        self._work.open("open", source, frame)
+        self._timer.start()
         if self.easel.opened is None:
             self.pose.set_notice(f"Opening {shown_name(source)} …")
 
     def set_style(self, source: str) -> None:
         """Redraw in the appearance of this one."""
-        self._ask("style", lambda: self._work().open(source))
+        self._work.open("style", source)
+        self._timer.start()
 
     def save(self, path: Path) -> None:
         """Write what is shown at the right, as it is by now."""
@@ -120,19 +100,18 @@ class EditWindow(QMainWindow):
         if easel.opened is None:
             return
         self._let_go()
-        drafts, draft, draw = easel.drafts, easel.drafts.present, easel.drawing()
-        inputs = [each.source for each in (easel.opened, draft.style) if each is not None]
-
-        def write() -> _Saved:
-            check_output(path, inputs, overwrite=True)
-            write_picture(path, draw(self._work().redrawer))
-            return _Saved(path, drafts, draft)
-
-        self._ask("save", write, every=True)
+        inputs = [each.source for each in (easel.opened, easel.style) if each is not None]
+        self._work.save(path, inputs, easel.drafts, easel.drawing())
+        self._timer.start()
 
     def _do(self, step: Callable[..., None], *how: object) -> None:
         step(*how)
         self._show()
+
+    def _step(self, step: Callable[..., None], *how: object) -> None:
+        """Do what is no part of a drag: one under way ends, or it would place its landmarks again."""
+        self.pose.let_go()
+        self._do(step, *how)
 
     def _ask_picture(self) -> None:
         if source := ask_file(self, "Open a picture or video"):
@@ -147,16 +126,18 @@ class EditWindow(QMainWindow):
             self._ask_name_and(lambda: None, self.easel.opened)
 
     def _choose_frame(self, frame: int) -> None:
-        if self.easel.opened is not None:
-            self.open(self.easel.opened.source, frame)
+        opened = self.easel.opened
+        if opened is not None and frame == opened.frame:
+            self._work.end_opening("open")  # back to what is there
+        elif opened is not None:
+            self.open(opened.source, frame)
 
     # Before changes are lost.
 
     def _detained(self, then: Callable[[], object], before: str) -> bool:
         """Whether something has to come ``before`` that; if so, it is begun, and ``then`` called after it."""
-        if self._errands.pending("save"):
-            # A window that is to be closed opens no other picture.
-            self._then = self._then if self._then == self.close else then
+        if self._work.pending("save"):
+            self._wait_to(then)
             return True
         self._let_go()
         easel = self.easel
@@ -185,9 +166,15 @@ class EditWindow(QMainWindow):
                 self._stay()
             else:
                 self.save(dialog.path)
-                self._then = then
+                self._wait_to(then)
 
         self._ask_person(dialog, answer)
+
+    def _wait_to(self, then: Callable[[], object]) -> None:
+        """Call ``then`` when nothing is being saved or asked; closing goes before anything else."""
+        if self._then != self.close:
+            self._then = then
+        self._timer.start()
 
     def _ask_person(self, dialog: QDialog, answer: Callable[[], None]) -> None:
         """Show it, and call ``answer`` when it is gone; until then nothing else happens in the window."""
@@ -211,6 +198,8 @@ class EditWindow(QMainWindow):
         """Go on with the picture that is there."""
         if self.easel.opened is not None:
             self.bar.show_frames(self.easel.opened.frame, self.easel.opened.frames)
+        if self._then is None:
+            self.stayed.emit()
 
     # What is shown.
 
@@ -223,10 +212,10 @@ class EditWindow(QMainWindow):
         self.joints.show_skeleton(skeleton)
         self.pose.set_notice("")
         self.pose.setFocus()
-        self._stay()
+        self.bar.show_frames(opened.frame, opened.frames)
         self._show()
-        if first and self._studio is not None and self._studio.note:
-            self.banner.problem(self._studio.note)
+        if first and self._work.note:
+            self.banner.problem(self._work.note)
 
     def _show(self) -> None:
         """Show what the picture is becoming, and have it redrawn."""
@@ -249,13 +238,13 @@ class EditWindow(QMainWindow):
         self.pose.show_pose(portrait.skeleton, xy, portrait.corners)
         self.joints.show_pose(xy, portrait.xy)
         self.state.setText(f"{easel.said} {_HINT}")
-        draw, alone = easel.drawing(), easel.result == "square"
-        self._ask("redraw", lambda: _Redrawn(portrait, draw(self._work().redrawer), alone))
+        self._work.redraw(portrait, easel.drawing(), alone=easel.result == "square")
+        self._timer.start()
 
     @property
     def busy(self) -> bool:
         """Whether something that was asked for is not shown yet."""
-        return self._errands.pending()
+        return self._work.pending()
 
     @property
     def _part(self) -> QRect | None:
@@ -264,29 +253,19 @@ class EditWindow(QMainWindow):
             return None
         return surroundings(self.easel.opened.portrait)
 
-    # The thread.
-
-    def _ask(self, kind: str, errand: Callable[[], object], every: bool = False) -> None:
-        self._errands.ask(kind, errand, every)
-        self._timer.start()
-
-    def _work(self) -> Studio:
-        """The model and its decoder, opened when they are needed first; for the thread alone."""
-        if self._studio is None:
-            self._studio = Studio(self._options)
-        return self._studio
+    # What the threads have done.
 
     def _look(self) -> None:
-        """Take what the thread has done; while a person is asked something, all stays as it is."""
-        while self._asking is None and (done := self._errands.done()) is not None:
+        """Take it; while a person is asked something, all stays as it is."""
+        while self._asking is None and (done := self._work.done()) is not None:
             if done.error is not None:
                 self._fail(done)
             else:
                 self._take(done)
-        if self._then is not None and not self._errands.pending("save"):
+        if self._then is not None and self._asking is None and not self._work.pending("save"):
             then, self._then = self._then, None
             then()
-        elif not self._errands.pending():
+        elif self._then is None and not self.busy:
             self._timer.stop()
 
     def _take(self, done: Done) -> None:
@@ -294,37 +273,47 @@ class EditWindow(QMainWindow):
             case Opened() as opened if done.kind == "open":
                 self._begin(opened)
             case Opened() as opened:
-                self._do(self.easel.dress, opened)
-            case _Saved(path, drafts, draft):
+                self._step(self.easel.dress, opened)
+            case Saved(path, drafts, draft):
                 drafts.settle(draft)
                 self.setWindowModified(self.easel.unsettled)
                 folder = QUrl.fromLocalFile(str(path.parent))
                 action = Action("Open folder", lambda: QDesktopServices.openUrl(folder))
                 self.banner.note(f"Saved {path.name}", action)
-            case _Redrawn() as redrawn if (
-                self.easel.opened and redrawn.portrait is self.easel.opened.portrait
-            ):
+            case Redrawn() as redrawn if self.easel.opened and redrawn.portrait is self.easel.opened.portrait:
                 self.redrawn.set_notice("")
                 self.redrawn.show_picture(redrawn.picture, None if redrawn.alone else self._part)
 
     def _fail(self, done: Done) -> None:
         """Say it; what was there stays, also if it was to make room for something else."""
         assert done.error is not None
-        self.banner.problem(explain(done.error)[0])
-        if done.kind == "save":
-            self._then = None
-        if self.easel.opened is None:
+        said, opened = explain(done.error)[0], self.easel.opened
+        if done.kind == "open" and opened and opened.frames and self.bar.frame.value() != opened.frame:
+            # The number stays: it is from there that the arrows of the box go on.
+            said += f" ({opened.shown} is still shown)"
+        self.banner.problem(said)
+        if opened is None:
             self.pose.set_notice(_EMPTY)
-        self._stay()
+        if done.kind == "save" and self._then is not None:
+            self._then = None
+            self._stay()
 
     def closeEvent(self, event: QCloseEvent | None) -> None:
         """Close when changes are saved or given up; at once where that is being asked already."""
         assert event is not None
+        if isinstance(self._asking, PictureName):
+            # Asked for a name is not yet asked about the changes. Where it has a question of its own open,
+            # whether to replace a file, that has to be answered first.
+            event.ignore()
+            self._wait_to(self.close)
+            if QApplication.activeModalWidget() is self._asking:
+                self._asking.reject()
+            return
         if self._asking is None and self._detained(self.close, "the window closes"):
             event.ignore()
             return
         self._timer.stop()
-        self._errands.close()
+        self._work.close()
         if self._asking is not None:
             self._asking.close()
         event.accept()

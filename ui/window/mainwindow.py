@@ -9,7 +9,7 @@ from pathlib import Path
 
 from PyQt6.QtCore import QByteArray, Qt, QTimer
 from PyQt6.QtGui import QCloseEvent, QKeyEvent
-from PyQt6.QtWidgets import QHBoxLayout, QLabel, QMainWindow, QTabWidget, QVBoxLayout, QWidget
+from PyQt6.QtWidgets import QHBoxLayout, QLabel, QTabWidget, QVBoxLayout, QWidget
 
 from tracker.live import LiveStatus
 from ui.live import LiveOptions
@@ -20,6 +20,7 @@ from ui.window.compare import CompareTab
 from ui.window.livepage import LivePage
 from ui.window.options import batch_request
 from ui.window.pickers import ModelPicker
+from ui.window.running import AppWindow
 from ui.window.settings import Settings, save_settings
 
 _SIZE = 1280, 800
@@ -29,7 +30,7 @@ _LOOK_EVERY_MS = 50
 _MOST_PATIENCE_S = 90.0
 
 
-class Window(QMainWindow):
+class Window(AppWindow):
     """Live, Batch and Compare. Settings are written to ``file`` when they change."""
 
     def __init__(self, settings: Settings, options: LiveOptions, file: Path) -> None:

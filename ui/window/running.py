@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from PyQt6 import sip
-from PyQt6.QtCore import QTimer
+from PyQt6.QtCore import QTimer, pyqtSignal
 from PyQt6.QtWidgets import QApplication, QMainWindow
 
 from ui.failures import Exit
@@ -17,7 +17,13 @@ from ui.window.display import check_display, drop_opencv_plugins
 from ui.window.errors import ErrorHooks
 
 _PULSE_MS = 200
-_W = TypeVar("_W", bound=QMainWindow)
+_W = TypeVar("_W", bound="AppWindow")
+
+
+class AppWindow(QMainWindow):
+    """A window to ``run``; ``stayed`` when a person decided that it does not close after all."""
+
+    stayed = pyqtSignal()
 
 
 def run(make: Callable[[ErrorHooks], _W], begin: Callable[[_W], None], otherwise: str) -> Exit:
@@ -37,9 +43,14 @@ def run(make: Callable[[ErrorHooks], _W], begin: Callable[[_W], None], otherwise
 
     def interrupt(*_: object) -> None:
         nonlocal code
-        code = Exit.INTERRUPTED
         window.close()
+        code = Exit.INTERRUPTED  # unless a person is being asked, and decides to stay
 
+    def stay() -> None:
+        nonlocal code
+        code = Exit.FINE
+
+    window.stayed.connect(stay)
     before = signal.signal(signal.SIGINT, interrupt)
     # Python hears a signal only when it runs, and an idle window does not let it.
     pulse = QTimer()
