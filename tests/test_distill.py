@@ -496,6 +496,7 @@ def test_the_command_line_makes_a_student_and_its_card_names_no_folder(data, tmp
 def test_a_card_names_options_as_they_were_typed():
     given = ["train", "--distill=tutor", "--data=/somewhere/faces", "--out", "/x/run", "--resume"]
     assert _portable(given) == ["train", "--distill=tutor", "--data=faces", "--out", "run"]
+    assert _portable(["--negatives", "/data/cats/train", "x/rooms"]) == ["--negatives", "cats/train", "rooms"]
 
 
 @pytest.mark.parametrize(

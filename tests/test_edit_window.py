@@ -235,12 +235,16 @@ def test_steps_are_undone_and_redone_with_the_keys(qtbot, window):
     assert (window.redrawn.picture != picture_of(window)).any()
 
 
+def arrow(window):
+    QTest.keyClick(window.pose, Qt.Key.Key_Left)
+
+
 @pytest.mark.parametrize(
     ("step", "left"),
     [
         (lambda window: window.bar.undo.trigger(), 0),
         (lambda window: window.bar.redo.trigger(), 2),
-        (lambda window: QTest.keyClick(window.pose, Qt.Key.Key_Left), 14),
+        (arrow, 14),
         (lambda window: window.joints.back.click(), 0),
         (lambda window: window._take(Done("style", window.easel.opened)), 15),
     ],

@@ -233,7 +233,9 @@ def _portable(given: list[str]) -> list[str]:
 
 def _without_folder(word: str) -> str:
     option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
-    return f"{option}{equals}{Path(value).name if '/' in value else value}"
+    # Of a part of a data set its name alone would say nothing.
+    kept = Path(*Path(value).parts[-2:]) if Path(value).name in ("train", "test") else Path(value).name
+    return f"{option}{equals}{kept if '/' in value else value}"
 
 
 def _evaluate(options: argparse.Namespace, given: list[str]) -> int:
