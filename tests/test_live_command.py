@@ -8,11 +8,12 @@ import socket
 import sys
 import time
 
+import cv2
 import cv2_enumerate_cameras
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from clips import packets, write_clip
+from clips import packets, picture, write_clip
 from commands import command, start_command, write_model
 from fakes import FakeCamera
 from waiting import eventually
@@ -53,6 +54,13 @@ def camera(monkeypatch):
 
 def live(capfd, model, *words):
     return command(capfd, "live", *words, "--no-window", "--model", model, "--detector", "center")
+
+
+def test_a_picture_gets_its_landmarks_though_it_is_over_before_there_is_an_engine(capfd, model, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), picture(64, 48, 3))
+    ended = live(capfd, model, tmp_path / "a.png", "--write-data", tmp_path / "a.csv")
+    assert ended.code == Exit.FINE
+    assert len((tmp_path / "a.csv").read_text().splitlines()) == 1 + 68
 
 
 def test_a_file_is_played_recorded_and_reported(capfd, model, tmp_path):

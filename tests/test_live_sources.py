@@ -20,7 +20,7 @@ from fakes import FakeCamera, FakeEngine, FakeSource
 from waiting import eventually
 
 from engines.engine import MissingCapability
-from tracker import SourceError, capture, open_source, pace, sources
+from tracker import SourceError, TrackerSettings, capture, open_source, pace, sources
 from tracker.camera import Camera, CameraRequest, CameraSource, camera_called, find_cameras
 from tracker.capture import Capture
 from tracker.live import LiveSession
@@ -319,6 +319,48 @@ def test_a_camera_is_asked_for_size_and_rate_and_says_what_it_gives(monkeypatch)
     assert asked[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter.fourcc(*"MJPG")
     CameraSource(0)
     assert Device.asked == []
+
+
+@pytest.mark.parametrize("told", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_camera_that_does_not_know_its_rate_is_taken_for_an_ordinary_one(monkeypatch, told):
+    monkeypatch.setattr(Device, "get", lambda self, prop: told)
+    monkeypatch.setattr(cv2, "VideoCapture", Device)
+    assert CameraSource(0).fps == 30
+
+
+class Exclusive(Device):
+    """A camera that gives pictures to the first who opened it, until it is given back."""
+
+    owner: Exclusive | None = None
+
+    def __init__(self, index):
+        super().__init__(index)
+        Exclusive.owner = Exclusive.owner or self
+
+    def read(self):
+        if Exclusive.owner is not self:
+            return False, None
+        time.sleep(0.1)
+        return super().read()
+
+    def release(self):
+        if Exclusive.owner is self:
+            Exclusive.owner = None
+
+
+def test_a_camera_is_opened_anew_when_it_was_given_back(monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", Exclusive)
+    session = LiveSession("0", FakeEngine, settings=TrackerSettings(detector="center"))
+    session.start()
+    try:
+        eventually(lambda: session.status().state == "live")
+        session.switch_source("0", CameraRequest((1280, 720)))
+        eventually(lambda: session.status().state in ("live", "failed"))
+        assert session.status().state == "live"
+    finally:
+        session.stop()
+        assert session.join(5)
+    assert Exclusive.owner is None
 
 
 def test_a_camera_whose_driver_gives_none_is_not_there(monkeypatch):

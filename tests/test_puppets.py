@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,7 @@ from engines.render import render
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN, HUMAN36M_32, Skeleton
 from training.projection import in_own_box, project
 from training.puppets import Puppets, backdrops, puppets
-from training.puppets.brush import Brush
+from training.puppets.brush import Brush, blurred
 from training.run import Run
 from training.train import train
 
@@ -135,6 +136,17 @@ def test_a_batch_depends_on_its_number_alone(skeleton):
     assert np.array_equal(images, again.batch(5, 4, 32, scenes)[0])
     assert not np.array_equal(images, first.batch(6, 4, 32, scenes)[0])
     assert not np.array_equal(images, made(skeleton, 4).batch(5, 4, 32, scenes)[0])
+
+
+@pytest.mark.parametrize("sigma", [0.5, 3.9, 4.0, 9.0, 16.0])
+def test_a_wide_blur_is_a_blur(sigma):
+    area = np.zeros((96, 128), np.uint8)
+    cv2.circle(area, (40, 60), 22, 255, -1)
+    cv2.line(area, (90, 10), (120, 80), 255, 3)
+    exact = cv2.GaussianBlur(area, (0, 0), sigma).astype(int)
+    off = np.abs(blurred(area, sigma).astype(int) - exact)
+    assert off.max() <= 20
+    assert off.mean() < 1.5
 
 
 def test_poses_are_drawn_as_often_as_they_weigh():

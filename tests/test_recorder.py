@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from fractions import Fraction
 from threading import Event
 
@@ -91,6 +92,21 @@ def test_another_connection_or_model_begins_another_file(tmp_path):
     table = pq.read_table(tmp_path / "out.3.parquet")
     assert table["time_s"].to_pylist()[::68] == pytest.approx([0, 0.04, 0.08])
     assert (tmp_path / "out.2.mp4").read_bytes() == b"somebody else's"
+
+
+def test_what_a_killed_recording_left_is_kept(tmp_path):
+    (tmp_path / "out.part.mp4").write_bytes(b"an hour of it")
+    status = record(tmp_path, shown(0), shown(1))
+    assert status.path == tmp_path / "out.2.mp4"
+    assert (tmp_path / "out.part.mp4").read_bytes() == b"an hour of it"
+
+
+def test_no_checksum_of_a_large_source_holds_the_recording_up(tmp_path):
+    source = FakeCamera()
+    source.path = tmp_path / "there-is-none.mp4"
+    record(tmp_path, replace(shown(0), source=source))
+    about = pq.read_table(tmp_path / "out.parquet").schema.metadata
+    assert (about[b"source"], about[b"source_sha256"]) == (b"fake camera", b"")
 
 
 def test_bare_pictures_are_recorded_within_a_segment_only(tmp_path):

@@ -225,6 +225,9 @@ def test_a_clip_over_http(tmp_path):
 def test_names_hide_folders_passwords_and_queries():
     assert shown_name("/home/me/clip.mp4") == "clip.mp4"
     assert shown_name("rtsp://me:pw@cam.example:554/a/b?token=1#x") == "rtsp://cam.example:554/a/b"
+    for password in ("pw", "p/w", "p?w", "p#w", "p@w", "p[1]w", "p:w"):
+        assert shown_name(f"RTSP://me:{password}@cam/a?token=1") == "rtsp://cam/a"
+    assert shown_name("rtsp://[::1/a") == "rtsp://[::1/a"
     assert shown_name(0) == shown_name("0") == "camera 0"
 
 

@@ -21,6 +21,7 @@ from training.augment import (
 from training.config import PRESETS, Jitter, TrainConfig, with_settings
 from training.images import Pictures, as_input
 from training.poses import PosePrior, load_prior, place
+from training.stored import load_sets
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +49,20 @@ def test_jitter_strays_by_what_it_says():
     assert moved[:, 0].std() == pytest.approx(5, rel=0.1)
     assert np.log(moved[:, 2] / 100).std() == pytest.approx(0.1, rel=0.1)
     assert np.rad2deg(moved[:, 3]).std() == pytest.approx(8, rel=0.1)
+
+
+def test_what_the_discriminator_sees_is_moved_in_full_precision():
+    drawn = torch.randn(4, 1, 64, 64, generator=torch.Generator().manual_seed(1))
+    moved = warp_like_jitter(drawn, Jitter(), torch.Generator().manual_seed(0), -1)
+    with torch.autocast("cpu", torch.bfloat16):
+        again = warp_like_jitter(drawn, Jitter(), torch.Generator().manual_seed(0), -1)
+    assert torch.equal(moved, again)
+
+
+def test_of_few_pictures_all_are_trained_on_and_judged(tmp_path):
+    write_labelled(tmp_path / "few", 2)
+    halves = [load_sets(tmp_path, held_out) for held_out in (False, True)]
+    assert [[len(each.images) for each in half] for half in halves] == [[2], [2]]
 
 
 def test_the_discriminator_sees_both_kinds_moved_and_nothing_else_changed():

@@ -16,6 +16,7 @@ from faces import TINY, tiny_config, write_data
 from engines import load_model, open_engine
 from engines.decoder import decoder_beside, load_decoder
 from engines.engine import Engine
+from engines.skeleton import FACE68
 from training import checkpoint
 from training.__main__ import main
 from training.learner import Learner, learning_rate_factor
@@ -122,6 +123,17 @@ def test_a_run_can_begin_with_a_model_and_its_decoder(data, whole, tmp_path):
         for name, value in old.items():
             if name.endswith(("weight", "bias")):
                 assert torch.allclose(value.float(), new[name].float(), atol=1e-4), name
+
+
+def test_a_run_that_begins_with_a_model_sees_with_it_at_once(data, whole):
+    config = tiny_config()
+    path = whole / "model.safetensors"
+    model = load_model(path)
+    learner = Learner(config, FACE68, torch.zeros(68, 2), PerceptualLoss(Pixels(), taps=1), CPU)
+    learner.begin_with(model, load_decoder(decoder_beside(path)))
+    for average, net in zip(learner.averaged_nets, learner.averaged_sources, strict=True):
+        for name, value in net.state_dict().items():
+            assert torch.equal(average.state_dict()[name], value), name
 
 
 def test_a_share_of_what_a_run_began_with_is_exported(data, whole, tmp_path):

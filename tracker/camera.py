@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -92,7 +93,8 @@ class CameraSource(Source):
             )
         self._image = image
         self.height, self.width = image.shape[:2]
-        self.fps = self._device.get(cv2.CAP_PROP_FPS) or 30.0
+        fps = self._device.get(cv2.CAP_PROP_FPS)
+        self.fps = fps if math.isfinite(fps) and fps > 0 else 30.0  # some drivers do not know
 
     def _ask(self, request: CameraRequest) -> None:
         """Ask for size and rate; OpenCV takes the nearest that there is, or none, without a word."""

@@ -8,7 +8,7 @@ after that goes nowhere.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event, Thread
 
@@ -33,6 +33,7 @@ _PAUSES_S = (0.5, 10.0)  # before the first new attempt, and at most; they doubl
 # A connection that lasted this long was a good one: the next pause is short again.
 _GOOD_S = 10.0
 _LOOK_EVERY_S = 0.05
+_HANDOVER_S = 3.0  # a camera that hangs is not waited for any longer
 # Larger pictures, at up to six in memory, are gigabytes.
 _LARGEST = (7680, 4320)
 # A picture without a brighter value is black; told after some seconds of it.
@@ -59,7 +60,8 @@ class Capture:
 
     ``open_source`` opens it, in a reading thread. ``take`` is given every frame when it is due, its source
     and the number of its connection, which ``number`` draws. ``patient``: a source that does not open is
-    tried again, as one is that had given live pictures. ``loop``: a file begins again at its end.
+    tried again, as one is that had given live pictures. ``loop``: a file begins again at its end. ``after``
+    are stopped ones, which may not have given a camera back yet that this one is to open.
     """
 
     def __init__(
@@ -70,10 +72,11 @@ class Capture:
         *,
         patient: bool = False,
         loop: bool = False,
+        after: Sequence[Capture] = (),
         stopwatch: Stopwatch | None = None,
     ) -> None:
         self._open, self._take, self._number = open_source, take, number
-        self._patient, self._loop = patient, loop
+        self._patient, self._loop, self._after = patient, loop, after
         self._watch = stopwatch or Stopwatch()
         self._stopping = Event()
         self._readers: list[_Reader] = []
@@ -110,6 +113,10 @@ class Capture:
     def _run(self) -> None:
         """Connect, watch, and connect again after a pause, until it is over."""
         pause_s = _PAUSES_S[0]
+        given_back_s = time.monotonic() + _HANDOVER_S
+        while any(not each.join(0) for each in self._after) and time.monotonic() < given_back_s:
+            self._stopping.wait(_LOOK_EVERY_S)
+        self._after = ()
         while not self._stopping.is_set():
             reader = _Reader(self._open, self._take, self._number(), self._loop, self._watch)
             self._readers = [each for each in self._readers if each.thread.is_alive()] + [reader]

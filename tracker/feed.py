@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from urllib.parse import urlsplit
 
 from tracker.values import Frame
 
@@ -86,6 +86,7 @@ def shown_name(spec: str | int | Path) -> str:
     text = str(spec)
     if not is_url(text):
         return Path(text).name or text
-    parts = urlsplit(text)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
+    scheme, _, rest = text.partition("://")
+    # Cut at the last @: a password may hold anything, also what ends the host of a proper URL.
+    shown = re.split("[?#]", rest.rpartition("@")[2])[0]
+    return f"{scheme.lower()}://{shown}"

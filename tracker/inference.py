@@ -78,6 +78,7 @@ class Inference:
         self._asked: _Worker | None = None  # being built
         self._status = EngineStatus()
         self._dropped = 0  # by those before the current one
+        self._waiting: Captured | None = None  # the newest that there was no engine for
 
     def swap(
         self, build: Callable[[], Engine], model: str, better: Callable[[Report], Engine] | None = None
@@ -112,7 +113,9 @@ class Inference:
         """
         with self._lock:
             if self._current is None:
+                self._waiting = captured
                 return False
+            self._waiting = None
             self._current.inbox.put(captured)
             return True
 
@@ -171,6 +174,10 @@ class Inference:
                 return False
             before, self._current, self._asked = self._current, worker, None
             self._status = EngineStatus(engine.runtime, engine.precision, engine.describe)
+            if self._waiting is not None and not self._waiting.source.live:
+                # Of a picture or a short clip nothing may follow.
+                worker.inbox.put(self._waiting)
+                self._waiting = None
             if before is None:
                 return True
             before.dismiss()

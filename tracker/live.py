@@ -12,7 +12,7 @@ for shown in session.results():
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 from threading import Lock
@@ -193,10 +193,11 @@ class LiveSession:
             if self._end_s is not None:
                 return
             self._captures[-1].stop()
-            self._captures = [each for each in self._captures if not each.join(0)] + [self._new_capture()]
+            before = [each for each in self._captures if not each.join(0)]
+            self._captures = [*before, self._new_capture([] if is_url(self._spec) else before)]
             self._captures[-1].start()
 
-    def _new_capture(self) -> Capture:
+    def _new_capture(self, after: Sequence[Capture] = ()) -> Capture:
         spec, camera = self._spec, self._camera
 
         def open_spec() -> Source:
@@ -210,6 +211,7 @@ class LiveSession:
             lambda: next(self._connections),
             patient=is_url(spec),
             loop=self._loop,
+            after=after,
             stopwatch=self._watch,
         )
 

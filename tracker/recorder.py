@@ -105,9 +105,11 @@ class Recorder:
         self._frames += 1
 
     def _open(self, shown: Shown, info: RunInfo) -> _Segment:
-        """The next segment, under the next number that is free."""
+        """The next segment, under the next number that is free, also of what a killed recording left."""
         self._segments += 1
-        while any(each.exists() for each in _given(_numbered(self._paths, self._segments))):
+        while any(
+            each.exists() or part_of(each).exists() for each in _given(_numbered(self._paths, self._segments))
+        ):
             self._segments += 1
         return _Segment(_numbered(self._paths, self._segments), shown, info, self._overlay, self._watch)
 
@@ -164,7 +166,8 @@ class _Recorded(Source):
 
     def __init__(self, shown: Shown) -> None:
         source = shown.source
-        self.name, self.path, self.fps = source.name, source.path, source.fps
+        # Without its path, of which the data would give a checksum: over a large file that takes too long.
+        self.name, self.path, self.fps = source.name, None, source.fps
         self.pixel_aspect = source.pixel_aspect
         self.height, self.width = shown.result.frame.image.shape[:2]
 

@@ -63,7 +63,9 @@ def warp_like_jitter(
         ],
         1,
     )
-    grid = torch.nn.functional.affine_grid(maps, list(images.shape), align_corners=True)
+    # bf16 would move points by a third of a pixel.
+    with torch.autocast(images.device.type, enabled=False):
+        grid = torch.nn.functional.affine_grid(maps, list(images.shape), align_corners=True)
     moved = torch.nn.functional.grid_sample(images.float() - fill, grid, align_corners=True)
     return moved + fill
 

@@ -51,13 +51,13 @@ class TrainConfig(Recipe):
     warm_start_lr: float = 1e-3
 
     steps: int = 40_000
-    batch: int = 64
+    batch: int = 64  # theirs 16, at half this rate
     lr: float = 4e-4
     lr_decay_from: float = 0.6  # of ``steps``: constant until there, then a cosine to a fiftieth
     discriminator_width: int = 64
 
     adversarial: float = 10.0
-    reconstruction: float = 20.0
+    reconstruction: float = 20.0  # theirs 10
     # Not in the paper: registration that neither D nor the reconstruction provides.
     equivariance: float = 10.0
     mean_shape: float = 30.0
@@ -73,12 +73,13 @@ class TrainConfig(Recipe):
     jitter: Jitter = field(default_factory=Jitter)
     # The estimated box of a crop is itself off by about this much: the prior must stray as far.
     box_noise: Jitter = field(default_factory=lambda: Jitter(scale=0.06, shift=0.045, roll=5.0))
+    # Not in the paper either, of what D sees: it learns small priors by heart.
     d_augment: Jitter = field(default_factory=lambda: Jitter(scale=0.08, shift=0.05, roll=5.0))
     masked: float = 0.3  # share of appearance sources that are the target itself, most of it hidden
     # How often each set of pictures and each source of poses is drawn; one that is not named, an equal share.
     set_weights: dict[str, float] = field(default_factory=dict)
     prior_weights: dict[str, float] = field(default_factory=dict)
-    pool: int = 50
+    pool: int = 200  # as many batches as theirs of 50
     ema: float = 0.999
     # Of a run that began with a model: that one's share of every weight that is exported.
     start_share: float = 0.0
@@ -215,6 +216,7 @@ _LITE: dict[str, Any] = {
     "discriminator_width": 32,
     "puppets": 16,
     "negatives": 4,
+    "pool": 50,
 }
 
 PRESETS = {

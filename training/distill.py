@@ -93,8 +93,7 @@ def distill(
             log.say("interrupted while the teacher was asked; --resume goes on with the set it was at")
             return False
         lessons = Lessons(sets, taught[: len(sets)], config)
-        # Everything is held out where there is so little that nothing was.
-        exam = Lessons(unseen or sets, taught[len(sets) :] or taught, config)
+        exam = Lessons(unseen, taught[len(sets) :], config)
         pupil = Pupil(config, skeleton, device)
         step = 0
         if stored := checkpoint.resume(run.out / "checkpoint.pt", config, device, ALONE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
@@ -115,8 +116,10 @@ class Pictures:
             return np.empty((0, size, size, 3), np.uint8)
         return self._negatives.batch(number, self._config.negatives, size, self._processes)
 
-    def batches(self, first: int, workers: int = 2, ahead: int = 6) -> Iterator[Batch]:
-        """Batches from ``first`` on, without end, prepared in threads."""
+    def batches(self, first: int) -> Iterator[Batch]:
+        """Batches from ``first`` on, without end, prepared in threads: most of it is OpenCV's work."""
+        workers = max(2, (os.cpu_count() or 2) - 1)
+        ahead = 3 * workers
         with ThreadPoolExecutor(workers) as pool:
             waiting: list[Future[Batch]] = [pool.submit(self.batch, first + index) for index in range(ahead)]
             number = first + ahead

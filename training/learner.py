@@ -125,6 +125,7 @@ class Learner:
         self.drawer.load_state_dict(network.drawer.state_dict())
         self.regressor.load_state_dict(network.regressor.state_dict())
         self.decoder.load_state_dict(decoder.network().state_dict())
+        self.averaged.module.load_state_dict(self.averaged_sources.state_dict())
 
     def warm_step(self, number: int, batch: Batch) -> dict[str, Tensor]:
         """Step ``number``, of those up to 0. Φ alone: draw the pose of every puppet, so that η reads it

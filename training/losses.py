@@ -84,8 +84,8 @@ class MeanShape:
         flip = torch.tensor([-1.0, 1.0], device=points.device)
         here = (here + here[self._mirror] * flip) / 2
         seen = self._across(here.detach())
-        if count > 0:
-            self.mean = self._memory * self.mean + (1 - self._memory) * seen
+        # Not ``if``: a GPU would have to be waited for.
+        self.mean = torch.where(count > 0, self._memory * self.mean + (1 - self._memory) * seen, self.mean)
         deviation = self.mean - self._target
         pull = 2 * (deviation * (here - here.detach())).mean()
         return deviation.square().mean() + pull

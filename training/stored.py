@@ -31,7 +31,7 @@ class StoredSet:
 
 
 def load_sets(folder: Path, held_out: bool) -> list[StoredSet]:
-    """The held-out identities of all sets in ``folder``, or all the others.
+    """The held-out identities of all sets in ``folder``, or all the others; if one half is empty, the other.
 
     A set is a folder with ``images/`` and ``index.npz``, or with ``clips.json`` and a folder of frames a
     clip. Raises ``ValueError`` when there are none or one cannot be read.
@@ -43,10 +43,11 @@ def load_sets(folder: Path, held_out: bool) -> list[StoredSet]:
             f"no sets under {folder}: want {folder}/SET/index.npz and {folder}/SET/images,"
             f" or {folder}/SET/clips.json and {folder}/SET/CLIP"
         )
-    loaded = [load(path.parent, held_out) for path, load in sorted(found, key=lambda each: each[0])]
-    if not any(each.images for each in loaded):
-        raise ValueError(f"no pictures under {folder}")
-    return [each for each in loaded if each.images]
+    for half in (held_out, not held_out):
+        loaded = [load(path.parent, half) for path, load in sorted(found, key=lambda each: each[0])]
+        if kept := [each for each in loaded if each.images]:
+            return kept
+    raise ValueError(f"no pictures under {folder}")
 
 
 def _load_indexed(folder: Path, held_out: bool) -> StoredSet:

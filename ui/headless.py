@@ -58,7 +58,11 @@ def run_session(
             hear(status)
             figures.follow(status)
             lost = status.engine.failure and not (status.engine.describe or status.engine.building)
-            if status.state in _OVER or lost or (duration_s is not None and status.seconds >= duration_s):
+            # A picture or a short clip ends before there is an engine, which then looks at its last frame.
+            over = status.state in _OVER and not (
+                status.state == "ended" and status.engine.building and not status.processed
+            )
+            if over or lost or (duration_s is not None and status.seconds >= duration_s):
                 break
             time.sleep(_LOOK_EVERY_S)
     finally:

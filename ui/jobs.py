@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from tracker.feed import is_url, shown_name
 from tracker.records import DATA_SUFFIXES
@@ -102,13 +101,13 @@ def _stem(source: str) -> str:
     if _is_camera(source):
         return f"camera-{source}"
     if is_url(source):
-        parts = urlsplit(source)
-        return Path(parts.path).stem or parts.hostname or "stream"
+        host, _, path = shown_name(source).partition("://")[2].partition("/")
+        return Path(path).stem or host.partition(":")[0] or "stream"
     return Path(source).stem
 
 
 def _suffix(source: str) -> str:
-    return Path(urlsplit(source).path if is_url(source) else source).suffix.lower()
+    return Path(shown_name(source)).suffix.lower()
 
 
 def _ending(source: str) -> str:

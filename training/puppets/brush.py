@@ -70,7 +70,7 @@ class Brush:
         ``own``: it belongs to the head, and is not merely a shade on it or beside it.
         """
         if soft:
-            area = np.asarray(cv2.GaussianBlur(area, (0, 0), max(0.3, soft * self.unit)))
+            area = blurred(area, max(0.3, soft * self.unit))
         if own:
             self.mask = np.maximum(self.mask, area)
         x, y, wide, high = cv2.boundingRect(area)
@@ -95,6 +95,18 @@ class Brush:
     def picture(self) -> tuple[np.ndarray, np.ndarray]:
         """The head ``(S, S, 3)`` uint8, and where it is ``(S, S)``, to 255."""
         return np.clip(self.canvas, 0, 255).astype(np.uint8), self.mask
+
+
+def blurred(area: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian blur of ``(S, S)``; a wide one of a smaller picture: as good, in half the time."""
+    step = min(4, int(sigma / 2))
+    if step < 2:
+        return np.asarray(cv2.GaussianBlur(area, (0, 0), sigma))
+    small = cv2.resize(
+        area, (-(-area.shape[1] // step), -(-area.shape[0] // step)), interpolation=cv2.INTER_AREA
+    )
+    small = cv2.GaussianBlur(small, (0, 0), sigma / step)
+    return np.asarray(cv2.resize(small, area.shape[::-1], interpolation=cv2.INTER_LINEAR))
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
