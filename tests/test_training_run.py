@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from faces import TINY, tiny_config, write_data
+from torch import nn
 
 from engines import load_model, open_engine
 from engines.decoder import decoder_beside, load_decoder
@@ -123,6 +124,27 @@ def test_a_run_can_begin_with_a_model_and_its_decoder(data, whole, tmp_path):
         for name, value in old.items():
             if name.endswith(("weight", "bias")):
                 assert torch.allclose(value.float(), new[name].float(), atol=1e-4), name
+
+
+def test_a_run_goes_on_with_what_it_began_with_only(data, whole, tmp_path, monkeypatch):
+    config = tiny_config("puppets=2", "warm_start_steps=1")
+    assert train(Run(data, tmp_path / "run", None, ""), config, False, CPU, stop_at=1)
+    start = str(whole / "model.safetensors")
+    others = {
+        "--start": Run(data, tmp_path / "run", None, "", start),
+        "--negatives": Run(data, tmp_path / "run", None, "", negatives=(data / "train",)),
+    }
+    for name, run in others.items():
+        with pytest.raises(ValueError, match=f"began with another {name}: give the same"):
+            train(run, config, True, CPU)
+    monkeypatch.setattr(
+        "training.train.open_perceptual", lambda path: PerceptualLoss(nn.Conv2d(3, 3, 1), taps=1)
+    )
+    with pytest.raises(ValueError, match="began with another --perceptual"):
+        train(Run(data, tmp_path / "run", None, ""), config, True, CPU)
+    (tmp_path / "run" / "origin.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"origin\.json is damaged"):
+        train(Run(data, tmp_path / "run", None, ""), config, True, CPU)
 
 
 def test_a_run_that_begins_with_a_model_sees_with_it_at_once(data, whole):

@@ -21,6 +21,7 @@ from training.grid import write_grid
 from training.images import Pictures
 from training.learner import Learner
 from training.negatives import Negatives
+from training.origin import keep_to_origin
 from training.perceptual import PerceptualLoss, Pixels, open_perceptual
 from training.poses import PosePrior, load_prior
 from training.processes import ALONE, Processes
@@ -71,6 +72,8 @@ def train(
         if found and not resume:
             raise ValueError(f"{found[0]} is there: --resume goes on with it, or choose another --out")
         run.out.mkdir(parents=True, exist_ok=True)
+        if processes.first:
+            keep_to_origin(run, perceptual, start and start[0], len(pictures))
         learner = Learner(config, skeleton, torch.from_numpy(prior.mean), perceptual, device, processes)
     log = Log(run.out / "log.jsonl", silent=not processes.first)
     log.say(
