@@ -26,10 +26,10 @@ from PyQt6.QtWidgets import (
     QSlider,
     QWidget,
 )
-from windows import close, drop, open_window, pixels, press, press_action, running, serve, wait
+from windows import choose, close, drop, open_window, pixels, press, press_action, running, serve, wait
 
 from tracker import sources
-from tracker.camera import Camera
+from tracker.camera import Camera, CameraRequest
 from tracker.overlay import colour_of
 from ui import live
 from ui.live import LiveOptions
@@ -283,6 +283,35 @@ def test_without_a_model_it_says_so_and_asks_for_one(qtbot, tmp_path, clip, mode
         assert window.banner.text == ""
 
 
+@pytest.mark.parametrize("name", ["0", "Logitech"])
+def test_another_size_is_asked_of_a_camera(qtbot, window, monkeypatch, faked, name):
+    opened = []
+
+    def open_source(spec, camera, **_):
+        opened.append((spec, camera))
+        return FakeCamera()
+
+    monkeypatch.setattr(sources, "open_source", open_source)
+    window.live.open(name)
+    wait(qtbot, lambda: running(window))
+    choose(window, "Camera size", "1280 x 720")
+    wait(qtbot, lambda: len(opened) == 2)
+    choose(window, "Camera rate", "15 a second")
+    wait(qtbot, lambda: len(opened) == 3)
+    assert opened[1:] == [(name, CameraRequest((1280, 720))), (name, CameraRequest((1280, 720), 15))]
+
+
+@pytest.mark.parametrize("form", ["{}", "file://{}"])
+def test_a_size_for_cameras_leaves_a_clip_alone(qtbot, window, clip, monkeypatch, faked, form):
+    opened = []
+    monkeypatch.setattr(sources, "open_source", lambda spec, **_: opened.append(spec) or FakeCamera())
+    window.live.open(form.format(clip))
+    wait(qtbot, lambda: running(window))
+    choose(window, "Camera size", "1280 x 720")
+    wait(qtbot, lambda: running(window, 20))
+    assert len(opened) == 1
+
+
 def test_many_changes_leave_nothing_behind(qtbot, window, clip, monkeypatch, faked):
     window.live.open(clip)
     wait(qtbot, lambda: running(window))
@@ -431,6 +460,18 @@ def test_the_full_screen_shows_nothing_but_the_picture(qtbot, window):
     wait(qtbot, lambda: not window.isFullScreen())
     for part in (live_page.bar, live_page.controls, live_page.strip, window.tabs.tabBar(), window.models):
         assert part.isVisible()
+
+
+@pytest.mark.parametrize("maximised", [True, False])
+def test_after_the_full_screen_the_window_is_as_before(qtbot, window, maximised):
+    if maximised:
+        window.showMaximized()
+        wait(qtbot, window.isMaximized)
+    press(qtbot, window, Key.Key_F11)
+    wait(qtbot, window.isFullScreen)
+    press(qtbot, window, Key.Key_F11)
+    wait(qtbot, lambda: not window.isFullScreen())
+    assert window.isMaximized() == maximised
 
 
 def test_space_presses_the_button_that_has_the_focus(qtbot, window, clip):

@@ -13,9 +13,11 @@ from clips import write_clip
 from commands import command, start_command, write_model
 from fakes import FakeCamera, FakeEngine
 from PyQt6.QtCore import QTimer
-from windows import close, open_window, press_action, running, serve, wait
+from PyQt6.QtWidgets import QFileDialog, QSlider
+from windows import choose, close, listed, offers, open_window, press_action, running, serve, wait
 
 from engines import MissingCapability
+from tracker import TrackerSettings
 from tracker.export import VideoSink
 from tracker.feed import CameraError
 from tracker.sinks import SinkError
@@ -24,12 +26,19 @@ from ui.failures import Exit
 from ui.window import bridge, display, view
 from ui.window.display import check_display, drop_opencv_plugins
 from ui.window.errors import ErrorHooks
+from ui.window.mainwindow import Window
 from ui.window.settings import load_settings
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return str(write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors"))
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    """Ten seconds, longer than any test looks at it."""
+    return str(write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", size=(160, 120), count=250))
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +68,13 @@ def hooked(window):
     hooks.install()
     yield window
     hooks.remove()
+
+
+def skeleton(window: Window) -> str:
+    """Of the landmarks that are shown; empty while there are none."""
+    session = window.live.bridge.session
+    shown = None if session is None else session.latest()
+    return "" if shown is None or shown.info is None else shown.info.skeleton.name
 
 
 # Sources.
@@ -173,6 +189,82 @@ def test_a_runtime_that_fails_leaves_the_one_before(qtbot, window, engines, monk
     wait(qtbot, lambda: window.banner.text == "no C++ compiler: install g++")
     before = window.live.bridge.session.status().processed
     wait(qtbot, lambda: window.live.bridge.session.status().processed > before + 3)
+
+
+def test_a_model_that_the_detector_does_not_suit_waits_for_another(qtbot, tmp_path, model, clip):
+    with open_window(qtbot, tmp_path, model=model, tracking=TrackerSettings(detector="haar")) as window:
+        window.live.open(clip)
+        wait(qtbot, lambda: skeleton(window) == "face68")
+        choose(window, "Model", "human")
+        assert window.banner.text == "detector 'haar' does not find human; choose auto or center"
+        assert offers(window) == []
+        choose(window, "Detector", "hog")  # which does not suit what runs
+        assert listed(window, "Detector").currentText() == "haar"
+        choose(window, "Detector", "center")
+        wait(qtbot, lambda: skeleton(window) == "human")
+        assert window.models.currentText() == "human"
+
+
+def test_a_model_file_that_was_mended_can_be_chosen_again(qtbot, window, tmp_path, engines, monkeypatch):
+    mended = tmp_path / "mended.safetensors"
+    mended.write_bytes(b"")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(mended), ""))
+    serve(monkeypatch, FakeCamera)
+    window.live.open("0")
+    wait(qtbot, lambda: running(window))
+    window.models.ask_file()
+    assert window.banner.text.startswith("mended.safetensors")
+    assert offers(window) == ["Choose a model…"]
+    made = []
+    engines[0] = lambda: made.append(FakeEngine()) or made[0]
+    write_model(mended)
+    press_action(window)
+    wait(qtbot, lambda: made)
+    assert not window.banner.text
+
+
+def test_a_detector_that_is_refused_blocks_nothing(qtbot, window, tmp_path, monkeypatch):
+    serve(monkeypatch, FakeCamera)
+    window.live.open("0")
+    wait(qtbot, lambda: running(window))
+    choose(window, "Detector", "hog")
+    assert "detector 'hog' does not find face68" in window.banner.text
+    assert listed(window, "Detector").currentText() == "center"
+    window.banner.dismiss()
+    # The disc scores 0.9: with this threshold nobody is followed any more.
+    wait(qtbot, lambda: window.live.bridge.session.latest().result.tracks)
+    next(each for each in window.findChildren(QSlider) if each.accessibleName() == "Threshold").setValue(100)
+    wait(qtbot, lambda: not window.live.bridge.session.latest().result.tracks)
+    assert not window.banner.text
+    close(qtbot, window)
+    assert load_settings(tmp_path / "window.json").tracking == TrackerSettings(1.0, detector="center")
+
+
+def test_a_start_that_a_detector_forbids_follows_another(qtbot, tmp_path, model, engines, monkeypatch):
+    serve(monkeypatch, FakeCamera)
+    with open_window(qtbot, tmp_path, model=model, tracking=TrackerSettings(detector="hog")) as window:
+        window.live.open("0")
+        assert "detector 'hog' does not find face68" in window.banner.text
+        assert offers(window) == []
+        choose(window, "Detector", "center")
+        wait(qtbot, lambda: running(window))
+        # Once it has been stopped, another detector starts nothing.
+        choose(window, "Detector", "hog")
+        window.live.stop()
+        choose(window, "Detector", "auto")
+        assert not window.live.bridge.active
+
+
+def test_a_detector_chosen_while_a_model_loads_can_be_changed(qtbot, window, engines, monkeypatch):
+    freed = threading.Event()
+    engines[0] = lambda: freed.wait(20) and FakeEngine()
+    serve(monkeypatch, FakeCamera)
+    window.live.open("0")
+    choose(window, "Detector", "hog")  # nothing says yet that it does not suit
+    freed.set()
+    wait(qtbot, lambda: "detector 'hog' does not find face68" in window.banner.text)
+    choose(window, "Detector", "center")
+    wait(qtbot, lambda: running(window))
 
 
 # Recordings.

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PyQt6.QtCore import QMimeData, QPoint, QPointF, Qt
 from PyQt6.QtGui import QDragEnterEvent, QDropEvent, QImage
-from PyQt6.QtWidgets import QApplication, QPushButton, QWidget
+from PyQt6.QtWidgets import QApplication, QComboBox, QPushButton, QWidget
 from pytestqt.qtbot import QtBot
 
 from tracker import Source, TrackerSettings, sources
@@ -79,6 +79,23 @@ def running(window: Window, frames: int = 3) -> bool:
 def press_action(window: Window) -> None:
     """Press the button of the message that is shown."""
     next(each for each in window.banner.findChildren(QPushButton) if each.isVisible()).click()
+
+
+def offers(window: Window) -> list[str]:
+    """What the message that is shown offers to do."""
+    return [each.text() for each in window.banner.findChildren(QPushButton) if each.isVisible()]
+
+
+def choose(window: Window, name: str, text: str) -> None:
+    """Choose an entry of the list of that accessible name, as a person would."""
+    box = listed(window, name)
+    box.setCurrentIndex(box.findText(text))
+    box.activated.emit(box.currentIndex())
+
+
+def listed(window: Window, name: str) -> QComboBox:
+    """The list of that accessible name."""
+    return next(each for each in window.findChildren(QComboBox) if each.accessibleName() == name)
 
 
 def drop(widget: QWidget, data: QMimeData) -> bool:

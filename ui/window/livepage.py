@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from PyQt6.QtCore import QEvent, Qt, pyqtSignal
 from PyQt6.QtGui import QKeyEvent
 from PyQt6.QtWidgets import QAbstractButton, QComboBox, QHBoxLayout, QStackedWidget, QVBoxLayout
 
-from engines import MissingCapability
+from engines import MissingCapability, load_model
 from tracker import Overlay
 from tracker.live import EngineStatus, LiveSession, LiveStatus
 from ui.failures import UsageError
@@ -44,9 +45,11 @@ class LivePage(DropTarget):
         super().__init__()
         self._settings, self._options, self._banner = settings, options, banner
         self._source = ""
+        self._is_camera = False  # the source
         self._state = ""  # of the session, as it was seen last
         self._filled = False
-        self._refused = False  # a start, for want of a model
+        self._refused = False  # the model that is chosen, so that it does not run
+        self._followed = settings.tracking  # by the session
         self._to_record = options.record, options.data  # as soon as the first session runs
         self._news = News(banner, lambda: self._retry(), self.model_wanted.emit)
         self.bar = LiveBar(settings.runtime)
@@ -110,9 +113,8 @@ class LivePage(DropTarget):
 
     def open(self, source: str) -> None:
         """Show a source: a camera's index or name, a file, an address."""
-        self._source = source
+        self._set_source(source)
         self._take(self._settings.opened(source))
-        self.bar.source.set_source(source)
         session = self.bridge.session
         if session is None:
             self.start()
@@ -123,15 +125,13 @@ class LivePage(DropTarget):
     def start(self) -> None:
         """Start the source that is chosen."""
         if not self._source:
-            self._source = self._camera()
-            self.bar.source.set_source(self._source)
+            self._set_source(self._camera())
         try:
             session = open_session(self._source, self._live_options())
         except UsageError as error:
-            self._banner.problem(str(error), Action("Choose a model…", self.model_wanted.emit))
-            self._refused = True
+            self._refuse(error)
             return
-        self._refused = False
+        self._refused, self._followed = False, self._settings.tracking
         self._state = ""
         self._news.reset()
         self._stack.setCurrentWidget(self.canvas)
@@ -144,11 +144,16 @@ class LivePage(DropTarget):
     def stop(self) -> None:
         """Stop; the last picture stays."""
         self.bridge.end()
+        self._refused = False
         self.canvas.set_notice("")
         self.bar.show_running(False, picture=False)
         self.bar.show_recording(False)
         self.strip.rest()
         self._show_engine(None)
+
+    def use_model(self, model: str) -> None:
+        """Run another model, or once more one that was refused."""
+        self._take(replace(self._settings, model=model), again=True)
 
     def toggle(self) -> None:
         """Start, stop, or play again what is over."""
@@ -163,11 +168,15 @@ class LivePage(DropTarget):
     def _choose(self, source: str) -> None:
         """A choice in the list: cameras begin when they are started, the rest at once."""
         if not self.bridge.active and source.isdecimal():
-            self._source = source
+            self._set_source(source)
             self._take(self._settings.opened(source))
-            self.bar.source.set_source(source)
         else:
             self.open(source)
+
+    def _set_source(self, source: str) -> None:
+        self._source = source
+        self._is_camera = "://" not in source and not Path(source).exists()  # by its index or its name
+        self.bar.source.set_source(source)
 
     def _camera(self) -> str:
         """The camera used last, if it is there, or the first."""
@@ -189,12 +198,16 @@ class LivePage(DropTarget):
     def _edit(self, **changes: object) -> None:
         self._take(replace(self._settings, **changes))  # type: ignore[arg-type]
 
-    def _take(self, settings: Settings) -> None:
-        self.apply(settings)
-        self.edited.emit(settings)
+    def _take(self, settings: Settings, again: bool = False) -> None:
+        self.apply(settings, again)
+        self.edited.emit(self._settings)
 
-    def apply(self, settings: Settings) -> None:
-        """Follow these settings, the session that runs included."""
+    def apply(self, settings: Settings, again: bool = False) -> None:
+        """Follow these settings, the session that runs included; a detector that it refuses is put back.
+
+        A model that was refused is tried again with another detector, or if ``again`` says so.
+        """
+        settings = self._follow(settings)
         before, self._settings = self._settings, settings
         self.controls.show_settings(settings)
         self._show_panels()
@@ -205,25 +218,47 @@ class LivePage(DropTarget):
         self.canvas.set_overlay(self._overlay())
         session = self.bridge.session
         changed = (settings.model, settings.runtime) != (before.model, before.runtime)
+        again = self._refused and (changed or again or settings.tracking.detector != before.tracking.detector)
         if session is None:
-            if self.bridge.active or (changed and self._refused):
+            if self.bridge.active or again:
                 self.start()
             return
         session.set_mirror(settings.mirror)
-        if settings.tracking != before.tracking:
-            try:
-                session.set_settings(settings.tracking)
-            except (MissingCapability, ValueError) as error:
-                self._banner.problem(str(error))
-        if changed:
+        if changed or again:
             self._swap(session)
-        if self._source.isdecimal() and settings.camera_request != before.camera_request:
+        if self._is_camera and settings.camera_request != before.camera_request:
             session.switch_source(self._source, settings.camera_request)
+
+    def _follow(self, settings: Settings) -> Settings:
+        """Have the session track so; the settings, with the former detector where it refuses theirs."""
+        session = self.bridge.session
+        if session is None or settings.tracking == self._followed:
+            return settings
+        try:
+            session.set_settings(settings.tracking)
+        except (MissingCapability, ValueError) as error:
+            self._banner.problem(str(error))
+            tracking = replace(settings.tracking, detector=self._followed.detector)
+            settings = replace(settings, tracking=tracking)
+            session.set_settings(tracking)
+        self._followed = settings.tracking
+        return settings
 
     def _swap(self, session: LiveSession) -> None:
         try:
             session.swap_engine(*engine_of(self._live_options()))
+            self._refused = False
         except UsageError as error:
+            self._refuse(error)
+
+    def _refuse(self, error: UsageError) -> None:
+        """Say why the model does not run; another is asked for only where the fault is its own."""
+        self._refused = True
+        try:
+            load_model(self._settings.model)
+        except ValueError:
+            self._banner.problem(str(error), Action("Choose a model…", self.model_wanted.emit))
+        else:
             self._banner.problem(str(error))
 
     def _cancel_build(self) -> None:
@@ -251,6 +286,8 @@ class LivePage(DropTarget):
             self._saver.record_to(*asked, self._overlay())
             return
         self._state = status.state
+        # A detector may have been chosen while a model was loading that it does not suit.
+        self._refused |= isinstance(status.engine.error, ValueError)
         self.strip.show_status(status)
         self.controls.show_source(status.width, status.height, status.source_fps)
         self._show_engine(status.engine)

@@ -58,6 +58,7 @@ class Window(AppWindow):
         self._lay_out()
         self._cameras = CameraWatch()
         self._connect()
+        self._maximised = False  # before it filled the screen
         self._saving = QTimer(self)
         self._saving.setSingleShot(True)
         self._saving.setInterval(_SAVE_AFTER_MS)
@@ -96,7 +97,7 @@ class Window(AppWindow):
     def _connect(self) -> None:
         self._cameras.changed.connect(self.live.bar.source.set_cameras)
         self._cameras.changed.connect(lambda found: self.live.welcome.set_camera(bool(found)))
-        self.models.chosen.connect(self._choose_model)
+        self.models.chosen.connect(self.live.use_model)
         self.live.edited.connect(self._keep)
         self.live.model_wanted.connect(self.models.ask_file)
         self.live.bridge.finished.connect(self._tell_late)
@@ -108,10 +109,6 @@ class Window(AppWindow):
         """While the window closes nobody reads its messages."""
         if self._closing_since_s is not None and status.recording.message:
             print(f"kptrack: {status.recording.message}", file=sys.stderr, flush=True)
-
-    def _choose_model(self, model: str) -> None:
-        self._keep(replace(self._settings, model=model))
-        self.live.apply(self._settings)
 
     def _keep(self, settings: Settings) -> None:
         self._settings = settings
@@ -132,7 +129,10 @@ class Window(AppWindow):
         self._tab_bar.setVisible(not on)
         self._corner.setVisible(not on)
         if on:
+            self._maximised = self.isMaximized()
             self.showFullScreen()
+        elif self._maximised:
+            self.showMaximized()
         else:
             self.showNormal()
 
