@@ -72,8 +72,6 @@ def train(
         if found and not resume:
             raise ValueError(f"{found[0]} is there: --resume goes on with it, or choose another --out")
         run.out.mkdir(parents=True, exist_ok=True)
-        if processes.first:
-            keep_to_origin(run, perceptual, start and start[0], len(pictures))
         learner = Learner(config, skeleton, torch.from_numpy(prior.mean), perceptual, device, processes)
     log = Log(run.out / "log.jsonl", silent=not processes.first)
     log.say(
@@ -103,6 +101,9 @@ def train(
                 log.say("interrupted; --resume goes on from there")
                 return False
             learner.regressor.load_state_dict(regressor.state_dict())
+        with processes.agreed():
+            if processes.first:
+                keep_to_origin(run, perceptual, start and start[0], len(pictures))
         saver = Saver(run.out / "checkpoint.pt", config, learner, log, first)
         for end in (0, last):  # of the warm start, and of the run
             if stopping():
