@@ -23,7 +23,7 @@ from training.stored import StoredSet
 
 _BATCH = 64
 _ENOUGH = 800  # pictures to fit four numbers
-_RARE = 0.3  # sets that are trained on this much less than the others are not what a score is for
+_RARE = 0.3  # of the mean: sets that are trained on less often are not what a score is for
 NEAR_PERCENT = 10.0  # of the subject's unit of length
 # Crops that see the subject well, and ever worse, up to not at all: a score must tell them apart.
 _STRAY = (
@@ -92,8 +92,8 @@ def self_labelled(
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Training pictures and what the model itself finds in their best crops: where nobody labelled any."""
     size = config.network.input_size
-    usual = 1 / len(sets)
-    sets = [each for each in sets if config.set_weights.get(each.name, usual) >= _RARE * usual]
+    weights = np.array([config.set_weights.get(each.name, 1 / len(sets)) for each in sets])
+    sets = [each for each, weight in zip(sets, weights, strict=True) if weight >= _RARE * weights.mean()]
     every = max(1, sum(len(each.images) for each in sets) // _ENOUGH)
     pictures = [image for each in sets for image in each.images][::every]
     stored = np.concatenate([each.boxes for each in sets])[::every]
