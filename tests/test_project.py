@@ -101,7 +101,7 @@ def modules_of(*folders: str) -> set[str]:
 def test_training_and_tracking_import_without_what_a_gpu_machine_lacks():
     blocked = {"av", "PyQt6", "typer", "rich", "pyarrow", "platformdirs", "skimage"}
     modules = modules_of("engines", "tracker", "training", "training/benchmarks", "training/puppets")
-    import_without(blocked, modules - {"tracker.sources", "tracker.export"})
+    import_without(blocked, modules - {"tracker.sources", "tracker.sound", "tracker.export"})
 
 
 def test_the_command_line_imports_without_qt():
