@@ -427,8 +427,8 @@ _INTERRUPTED = """
 import os, signal, threading, time
 def interrupt():
     while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        time.sleep(0.05)
-    time.sleep(0.3)
+        time.sleep(0.001)
+    time.sleep(PAUSE)
     os.kill(os.getpid(), signal.SIGINT)
 threading.Thread(target=interrupt, daemon=True).start()
 from ui.cli import main
@@ -436,9 +436,10 @@ main()
 """
 
 
-def test_ctrl_c_closes_an_idle_window(tmp_path, monkeypatch):
+@pytest.mark.parametrize("pause", ["0", "0.3"], ids=["that is about to be shown", "idle"])
+def test_ctrl_c_closes_a_window(tmp_path, monkeypatch, pause):
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-    process = start_command("live", program=_INTERRUPTED)
+    process = start_command("live", program=_INTERRUPTED.replace("PAUSE", pause))
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (Exit.INTERRUPTED, "")
     assert "Traceback" not in err

@@ -41,10 +41,14 @@ def run(make: Callable[[ErrorHooks], _W], begin: Callable[[_W], None], otherwise
     window = make(hooks)
     code = Exit.FINE
 
-    def interrupt(*_: object) -> None:
+    def end() -> None:
         nonlocal code
         window.close()
         code = Exit.INTERRUPTED  # unless a person is being asked, and decides to stay
+
+    def interrupt(*_: object) -> None:
+        # In the loop: a window that closes before it would not end it.
+        QTimer.singleShot(0, end)
 
     def stay() -> None:
         nonlocal code
