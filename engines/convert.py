@@ -95,7 +95,7 @@ class Phases:
 
 @contextmanager
 def _monitored(toolkit: Toolkit, report: Report) -> Iterator[Phases]:
-    """Within it TensorRT's builder tells its progress, where this Torch-TensorRT lets it."""
+    """Within it TensorRT's builder tells its progress and is set up as ours, where Torch-TensorRT lets it."""
     phases = Phases(report)
     try:
         # No public way leads there.

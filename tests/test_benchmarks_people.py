@@ -6,6 +6,7 @@ import shutil
 import struct
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from engines.skeleton import CAT_HEAD, HUMAN, HUMAN36M_32
 from training.benchmarks import PROTOCOLS, as_markdown, human36m, simple_human36m
 from training.benchmarks.cdf import read_variable
 from training.benchmarks.files import load_mat
-from training.benchmarks.protocol import Sample, measure
+from training.benchmarks.protocol import Benchmark, Sample, measure
 from training.benchmarks.published import ACTIVITIES
 
 MIRROR = HUMAN36M_32.mirror
@@ -116,12 +117,17 @@ def test_simple_scores_our_people_on_the_joints_that_both_have(simple):
         measure(Told(benchmark, None, CAT_HEAD), "m", benchmark)
 
 
-def test_simple_regression_takes_points_of_any_skeleton(simple):
+def with_training(folder: Path) -> Benchmark:
+    """The simplified benchmark with a hundred poses at random to fit a regression on."""
     rng = np.random.default_rng(0)
     whole = np.array([63.5, 63.5, 128, 0], np.float32)
     image = np.zeros((128, 128, 3), np.uint8)
     labelled = [Sample(image, rng.uniform(10, 118, (32, 2)), "training", whole) for _ in range(100)]
-    benchmark = replace(simple_human36m.benchmark(simple), training=lambda: iter(labelled))
+    return replace(simple_human36m.benchmark(folder), training=lambda: iter(labelled))
+
+
+def test_simple_regression_takes_points_of_any_skeleton(simple):
+    benchmark = with_training(simple)
     ours = scores(benchmark, lambda each: as_human(each.points), skeleton=HUMAN, training=True)
     assert ours["strict, 16 joints"]["all"] == pytest.approx(0, abs=1e-3)
     assert ours["+ regression, 16 joints"]["all"] == pytest.approx(0, abs=0.01)
@@ -131,11 +137,7 @@ def test_simple_regression_takes_points_of_any_skeleton(simple):
 
 
 def test_simple_regression_is_strict_and_invariant(simple):
-    rng = np.random.default_rng(0)
-    whole = np.array([63.5, 63.5, 128, 0], np.float32)
-    image = np.zeros((128, 128, 3), np.uint8)
-    labelled = [Sample(image, rng.uniform(10, 118, (32, 2)), "training", whole) for _ in range(100)]
-    benchmark = replace(simple_human36m.benchmark(simple), training=lambda: iter(labelled))
+    benchmark = with_training(simple)
 
     def answer(each):  # shuffled points, of which walking people's are the wrong way round
         points = each.points[MIRROR] if each.group == "walking" else each.points

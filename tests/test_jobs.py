@@ -69,6 +69,11 @@ def test_a_picture_and_a_clip_of_one_name_keep_their_endings(tmp_path):
     ]
 
 
+def test_clips_of_one_name_in_two_folders_keep_it():
+    jobs = plan(["x/clip.mp4", "y/clip.mp4"], None, data="none")
+    assert [job.video for job in jobs] == [Path("x/clip.kptrack.mp4"), Path("y/clip.kptrack.mp4")]
+
+
 def test_streams_and_cameras_write_into_the_working_folder_without_passwords():
     stream, camera = plan(["rtsp://me:secret@host:554/live/door?token=1", "0"], None)
     assert stream.video == Path("door.kptrack.mp4")

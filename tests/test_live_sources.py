@@ -348,6 +348,25 @@ class Exclusive(Device):
             Exclusive.owner = None
 
 
+class Stuck:
+    """A stopped capture whose camera hangs."""
+
+    looks = 0
+
+    def join(self, deadline_s):
+        Stuck.looks += 1
+        return False
+
+
+def test_a_capture_that_waits_for_a_camera_can_be_stopped():
+    waiting = Capture(FakeCamera, lambda *_: None, count().__next__, after=[Stuck()])
+    waiting.start()
+    eventually(lambda: Stuck.looks)
+    waiting.stop()
+    assert waiting.join(time.monotonic() + 1)
+    assert Stuck.looks < 10
+
+
 def test_a_camera_is_opened_anew_when_it_was_given_back(monkeypatch):
     monkeypatch.setattr(cv2, "VideoCapture", Exclusive)
     session = LiveSession("0", FakeEngine, settings=TrackerSettings(detector="center"))

@@ -115,7 +115,8 @@ class Capture:
         pause_s = _PAUSES_S[0]
         given_back_s = time.monotonic() + _HANDOVER_S
         while any(not each.join(0) for each in self._after) and time.monotonic() < given_back_s:
-            self._stopping.wait(_LOOK_EVERY_S)
+            if self._stopping.wait(_LOOK_EVERY_S):
+                return
         self._after = ()
         while not self._stopping.is_set():
             reader = _Reader(self._open, self._take, self._number(), self._loop, self._watch)

@@ -140,7 +140,7 @@ class Learner:
         else:
             on_picture = self.mean_pose * batch.boxes[:, None, 2:] + batch.boxes[:, None, :2]
             poses = apply_maps(on_picture, torch.linalg.inv(batch.maps))
-            images = torch.cat([batch.image, batch.negatives])
+            images = batch.image
         with autocast(self.device), frozen(self.regressor):
             drawn, blank, _ = self.drawer(as_input(images)).tensor_split(
                 [len(poses), len(poses) + len(batch.negatives)]

@@ -54,17 +54,15 @@ def plan(
     if named is not None:
         _check_name(named, sources)
     jobs = []
-    stems = Counter((below, _stem(source)) for source, below in sources)
-    for source, below in sources:
-        local = not is_url(source) and not _is_camera(source)
+    folders = [output / below if output is not None else _home(source) for source, below in sources]
+    stems = Counter((folder, _stem(source)) for folder, (source, _) in zip(folders, sources, strict=True))
+    for folder, (source, _) in zip(folders, sources, strict=True):
         if named is not None:
             base = named
         else:
-            home = Path(source).parent if local else Path()
-            folder = home if output is None else output / below
             # A picture and its clip often share a name: then the ending tells their results apart.
             stem = _stem(source)
-            stem = f"{stem}{_suffix(source)}" if stems[below, stem] > 1 else stem
+            stem = f"{stem}{_suffix(source)}" if stems[folder, stem] > 1 else stem
             base = folder / f"{stem}.kptrack{_ending(source)}"
         jobs.append(
             Job(
@@ -91,6 +89,10 @@ def _expand(inputs: Sequence[str], recursive: bool) -> Iterable[tuple[str, Path]
                 yield str(path), path.parent.relative_to(name)
         else:
             yield name, Path()
+
+
+def _home(source: str) -> Path:
+    return Path() if is_url(source) or _is_camera(source) else Path(source).parent
 
 
 def _is_camera(source: str) -> bool:
