@@ -101,7 +101,17 @@ def test_several_sets_are_pooled_by_picture(tmp_path):
         ({"name": np.array(["000.png"])}, "no array pts"),
         ({"name": np.array(["000.png"]), "pts": np.zeros((1, 9, 2))}, "do not fit 1 pictures of face68"),
         ({"name": np.array(["000.png", "1.png"]), "pts": np.zeros((1, 68, 2))}, "not as many rows"),
-        ({"name": np.array(["none.png"]), "pts": np.zeros((1, 68, 2))}, "none.png is missing"),
+        ({"name": np.array(["none.png"]), "pts": np.ones((1, 68, 2)).cumsum(1)}, "none.png is missing"),
+        ({"name": np.array(["a.png"]), "pts": np.zeros((1, 68, 2))}, "a.png has no labels of left_eye_0 and"),
+        ({"name": np.array(["a.png"]), "pts": np.full((1, 68, 2), np.nan)}, "a.png has no labels of"),
+        (
+            {
+                "name": np.array(["a.png"]),
+                "pts": np.ones((1, 51, 2)).cumsum(1),
+                "joint_names": np.array(FACE68.joints[17:]),
+            },
+            "joint_names are for people",
+        ),
     ],
 )
 def test_data_that_do_not_fit_are_one_clear_line(tmp_path, columns, complaint):
@@ -204,12 +214,23 @@ def test_joints_without_a_label_do_not_count(people):
     assert measures["nme"] == pytest.approx(100 * 5 / sides[2] / 4, rel=1e-3)
 
 
+@pytest.mark.parametrize("labels", [0, 1])
+def test_a_person_of_whom_too_little_is_labelled_is_named(people, labels):
+    folder, _, truth = people
+    index = dict(np.load(folder / "index.npz"))
+    index["pts"] = truth.copy()
+    index["pts"][2, labels:] = np.nan
+    np.savez(folder / "index.npz", **index)
+    with pytest.raises(ValueError, match="2.png has no labels of two joints in two places"):
+        load_labelled(folder, HUMAN)
+
+
 def test_sets_of_different_joints_are_not_pooled(people, tmp_path):
     folder, points, truth = people
     for name, joints in (("a", _LSP), ("b", _LSP[::-1])):
         (tmp_path / "both" / name).mkdir(parents=True)
         (tmp_path / "both" / name / "images").symlink_to(folder / "images")
-        arrays = {"name": np.array(["0.png"]), "pts": np.zeros((1, 14, 2)), "joint_names": np.array(joints)}
+        arrays = {"name": np.array(["0.png"]), "pts": points[:1, :14], "joint_names": np.array(joints)}
         np.savez(tmp_path / "both" / name / "index.npz", **arrays)
     with pytest.raises(ValueError, match="have different joints"):
         evaluate(Person(points, truth), "m", tmp_path / "both", "truth")

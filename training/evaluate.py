@@ -55,11 +55,17 @@ def _load(folder: Path, skeleton: Skeleton) -> LabelledSet:
     index = load_arrays(folder / "index.npz", "name", "pts")
     points, names = index["pts"].astype(np.float32), index["name"]
     labelled = index.get("joint_names", np.array(skeleton.joints)).tolist()
+    if skeleton.name in _UNITS and labelled != list(skeleton.joints):
+        raise ValueError(
+            f"{folder / 'index.npz'}: joint_names are for people; pts of {skeleton.name} are all"
+            f" {len(skeleton.joints)} in its order, NaN where there is no label"
+        )
     if points.shape != (len(names), len(labelled), 2) or set(labelled) - set(skeleton.joints):
         raise ValueError(
             f"{folder / 'index.npz'}: pts of shape {points.shape} do not fit {len(names)} pictures"
             f" of {skeleton.name}: want {(len(names), len(skeleton.joints), 2)}, or joint_names of its own"
         )
+    _check_labels(folder / "index.npz", names, points, skeleton)
     subset = index.get("subset", np.full(len(names), ""))
     if "upright" in index:
         subset = np.where(index["upright"], "upright", "other")
@@ -70,6 +76,18 @@ def _load(folder: Path, skeleton: Skeleton) -> LabelledSet:
     return LabelledSet(
         images, points, groups, joints, index.get("inferred", np.zeros(points.shape[:2], bool))
     )
+
+
+def _check_labels(path: Path, names: np.ndarray, points: np.ndarray, skeleton: Skeleton) -> None:
+    """Raise ``ValueError`` for a picture whose labels give no length to measure errors in."""
+    some = ~np.isnan(points).all(axis=(1, 2))
+    measurable = some.copy()
+    measurable[some] = _units(points[some], skeleton) > 0
+    if not measurable.all():
+        wanted = " and ".join(_UNITS.get(skeleton.name, ("two joints",)))
+        raise ValueError(
+            f"{path}: {names[~measurable][0]} has no labels of {wanted} in two places: leave it out"
+        )
 
 
 def labelled_boxes(points: np.ndarray, scale: float) -> np.ndarray:
@@ -92,12 +110,15 @@ def normalised_errors(points: np.ndarray, truth: np.ndarray, skeleton: Skeleton)
     Faces: the distance of the outer eye corners; cats: of the eyes; people: the side of the crop, whichever
     joints are given.
     """
-    if skeleton.name in _UNITS:
-        left, right = (skeleton.joints.index(joint) for joint in _UNITS[skeleton.name])
-        unit = np.linalg.norm(truth[:, left] - truth[:, right], axis=-1)
-    else:
-        unit = labelled_boxes(truth, _PERSON_CROP)[:, 2]
-    return 100 * np.linalg.norm(points - truth, axis=-1) / unit[:, None]
+    return 100 * np.linalg.norm(points - truth, axis=-1) / _units(truth, skeleton)[:, None]
+
+
+def _units(truth: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """The unit of length ``(N,)`` of each subject, in pixels."""
+    if skeleton.name not in _UNITS:
+        return labelled_boxes(truth, _PERSON_CROP)[:, 2]
+    left, right = (skeleton.joints.index(joint) for joint in _UNITS[skeleton.name])
+    return np.asarray(np.linalg.norm(truth[:, left] - truth[:, right], axis=-1))
 
 
 @dataclass(frozen=True)
