@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from training.puppets import backdrops
-from training.puppets.brush import Brush
+from training.puppets.brush import Brush, blurred
 
 _JAW, _RIDGE, _NOSE = slice(0, 17), slice(27, 31), slice(31, 36)
 _BROWS = slice(17, 22), slice(22, 27)
@@ -152,7 +152,7 @@ class Face:
         """One side lighter than the other, the rim darker."""
         rng, brush = self._rng, self._brush
         soft = max(1.0, rng.uniform(0.08, 0.25) * brush.unit)
-        inside = np.asarray(cv2.GaussianBlur(face, (0, 0), soft)) / np.float32(255)
+        inside = blurred(face, soft) / np.float32(255)
         brush.light(
             self._middle, self._light, rng.uniform(-0.15, 0.1), 1 - rng.uniform(0, 0.5) * (1 - inside)
         )
