@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,10 +26,10 @@ from training.processes import ALONE
 from training.regressor import autocast
 from training.run import Log, Run, Saver, interruptible
 from training.scenes import Scene, Scenes, stacked
+from training.workers import made_ahead
 
 _WARM_UP = 200  # steps until the learning rate is full
 _LOOK_EVERY = 500
-_WORKERS = 2  # threads that make scenes
 _JUDGED = 160  # scenes of people and cats that training has not seen
 _RIGHT_IOU = 0.4
 # What PyTorch makes of a file that holds something else.
@@ -225,23 +224,12 @@ def judge(model: FinderModel, scenes: Sequence[Scene]) -> dict[str, float]:
 
 
 def _batches(scenes: Scenes, clips: Clips | None, config: FindingConfig, first: int) -> Iterator[list[Scene]]:
-    """Batches from ``first`` on, without end, made in threads; each depends on its number alone."""
+    """Batches from ``first`` on, without end; each depends on its number alone."""
 
     def make(number: int) -> list[Scene]:
         return scenes.batch(number, config.batch, clips.scene if clips else None, config.clips)
 
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        waiting: list[Future[list[Scene]]] = [pool.submit(make, first + ahead) for ahead in range(4)]
-        number = first + len(waiting)
-        try:
-            while True:
-                ready = waiting.pop(0).result()
-                waiting.append(pool.submit(make, number))
-                number += 1
-                yield ready
-        finally:
-            for each in waiting:
-                each.cancel()
+    return made_ahead(make, first)
 
 
 def _card(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from training.negatives import Negatives
 from training.processes import ALONE, Processes
 from training.puppets import Puppets
 from training.stored import StoredSet, load_sets
+from training.workers import made_ahead
 
 _SAME_PICTURE_BITS = 4  # of 256: frames closer than this by difference hash say nothing about motion
 
@@ -90,18 +89,25 @@ class Pictures:
 
     def batch(self, number: int, size: int | None = None) -> Batch:
         """Batch ``number`` of the run, or this process's share of it; or all ``size`` samples of it."""
+        return _as_batch(self._arrays(number, size))
+
+    def batches(self, first: int) -> Iterator[Batch]:
+        """Batches from ``first`` on, without end, made ahead as ``made_ahead`` does."""
+        return map(_as_batch, made_ahead(self._arrays, first))
+
+    def _arrays(self, number: int, size: int | None = None) -> dict[str, np.ndarray]:
         indices = range(size) if size else self._processes.share(range(self._config.batch))
         samples = [
             self._sample(np.random.default_rng([self._config.seed, number, 2, index])) for index in indices
         ]
-        columns = {key: torch.from_numpy(np.stack([each[key] for each in samples])) for key in samples[0]}
+        columns = {key: np.stack([each[key] for each in samples]) for key in samples[0]}
         puppets, poses = self._drawn(number)
-        return Batch(
+        return {
             **columns,
-            puppets=torch.from_numpy(puppets),
-            puppet_poses=torch.from_numpy(poses),
-            negatives=torch.from_numpy(self._without_subject(number)),
-        )
+            "puppets": puppets,
+            "puppet_poses": poses,
+            "negatives": self._without_subject(number),
+        }
 
     def _drawn(self, number: int) -> tuple[np.ndarray, np.ndarray]:
         size = self._config.network.input_size
@@ -115,19 +121,6 @@ class Pictures:
         if self._negatives is None:
             return np.empty((0, size, size, 3), np.uint8)
         return self._negatives.batch(number, self._config.negatives, size, self._processes)
-
-    def batches(self, first: int) -> Iterator[Batch]:
-        """Batches from ``first`` on, without end, prepared in threads: most of it is OpenCV's work."""
-        workers = max(2, (os.cpu_count() or 2) - 1)
-        ahead = 3 * workers
-        with ThreadPoolExecutor(workers) as pool:
-            waiting: list[Future[Batch]] = [pool.submit(self.batch, first + index) for index in range(ahead)]
-            number = first + ahead
-            while True:
-                ready = waiting.pop(0).result()
-                waiting.append(pool.submit(self.batch, number))
-                number += 1
-                yield ready
 
     def _sample(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         config, size = self._config, self._config.network.input_size
@@ -183,6 +176,10 @@ class Pictures:
             if candidate != frame and changed > _SAME_PICTURE_BITS:
                 return int(candidate)
         return frame
+
+
+def _as_batch(arrays: dict[str, np.ndarray]) -> Batch:
+    return Batch(**{key: torch.from_numpy(each) for key, each in arrays.items()})
 
 
 def _recolour(image: np.ndarray, table: np.ndarray) -> np.ndarray:

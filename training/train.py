@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
@@ -80,7 +79,6 @@ def train(
         + (f", {processes.count} processes" if processes.count > 1 else "")
     )
     last = min(stop_at or config.steps, config.steps)
-    cv2.setNumThreads(1)  # batches are prepared in threads of our own
     torch.backends.cudnn.benchmark = True  # every batch has the same shape
     bottleneck = config.ablation != NO_BOTTLENECK
 
