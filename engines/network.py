@@ -159,7 +159,7 @@ def soft_argmax(logits: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def self_consistency(drawn: Tensor, points: Tensor, edges: Tensor) -> Tensor:
-    """How well β(η(y)) explains y = Φ(x): their correlation ``(B,)`` in [-1, 1], at 64 px at most."""
+    """How well β(η(y)) explains y = Φ(x): their correlation ``(B,)`` in [-1, 1], pooled to about 64 px."""
     step = max(1, drawn.shape[-1] // _SELF_CHECK_SIZE)
     # Pooling by one would be a copy, and a slow one.
     seen = (F.avg_pool2d(drawn.float(), step) if step > 1 else drawn.float()).flatten(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ class Replay:
     It always reads and writes the same memory, which the graph needs, and the copies to and from
     it go through pinned memory, which the GPU reads by itself.
     """
+
+    # One at a time in a process: a recording begins with a wait for the whole GPU, which breaks any other.
+    _recording = Lock()
 
     def __init__(
         self,
@@ -42,7 +46,8 @@ class Replay:
             if capturable:
                 self._graph = torch.cuda.CUDAGraph()
                 # By thread: the window and other engines may use the GPU at the same moment.
-                with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):
+                mode = "thread_local"
+                with self._recording, torch.cuda.graph(self._graph, stream=stream, capture_error_mode=mode):
                     self._rows = program(self._crops)
 
     def __call__(self, crops: np.ndarray) -> np.ndarray:

@@ -58,8 +58,8 @@ class Residual(nn.Module):
 class StudentNet(nn.Module):
     """Crops → landmarks and scores, as ``LandmarkNet``, without a drawing between.
 
-    Every cell of an 8 x 8 map says where it takes each joint to be, and how much its word weighs: it need
-    only know its surroundings, and what moves in a picture moves in the answers.
+    Every cell of a map an eighth of the input's size says where it takes each joint to be, and how much its
+    word weighs: it need only know its surroundings, and what moves in a picture moves in the answers.
 
     Beside the points it gives a certainty each, the negative logarithm of the error that it expects, and
     the presence of a subject, a logit. The scores are logistic functions of these, whose four numbers are

@@ -87,13 +87,13 @@ class TensorRTEngine:
         self.describe = f"TensorRT {precision} on {describe_gpu(device).name} ({version})"
         with torch.cuda.device(device):
             loaded = Plan(plan, precision, self.input_size, len(self.skeleton.joints), device, toolkit)
-        stream = torch.cuda.Stream(device)
+        stream, side = torch.cuda.Stream(device), self.input_size
 
-        def open_pass(size: int) -> Replay:
-            with torch.cuda.device(device):
+        def open_pass(size: int) -> Replay:  # without ``self``: a cycle would be taken apart in any order
+            # On the stream that will run it: elsewhere other work may not be done with the same memory yet.
+            with torch.cuda.device(device), torch.cuda.stream(stream):
                 program = loaded.program(size)
-            shape = (size, self.input_size, self.input_size, 3)
-            return Replay(program, shape, device, stream, program.capturable(stream))
+            return Replay(program, (size, side, side, 3), device, stream, program.capturable(stream))
 
         self._buckets = Buckets(
             batch.sizes(),
@@ -124,6 +124,9 @@ class Plan:
         self, plan: bytes, precision: str, size: int, joints: int, device: torch.device, toolkit: Toolkit
     ) -> None:
         """Raises as ``TensorRTEngine``."""
+        # Python lets go of attributes in this order, and TensorRT wants what was made last to go first.
+        self._cache: Any = None
+        self._how: Any = None
         self._device = device
         self._dtype = DTYPES[precision]
         self._size = size
@@ -137,7 +140,7 @@ class Plan:
         if self._engine is None:
             raise RuntimeError(f"TensorRT does not take the plan: {self._log.text}")
         self._check(precision)
-        self._how = _how_to_run(self._engine, toolkit)
+        self._how, self._cache = _how_to_run(self._engine, toolkit)
 
     def types(self) -> dict[str, str]:
         """Name → type of everything that goes in and out."""
@@ -159,7 +162,7 @@ class Plan:
         context.set_device_memory(scratch.data_ptr(), needed)
         for name, tensor in ((INPUT_NAME, image), *outputs.items()):
             context.set_tensor_address(name, tensor.data_ptr())
-        return Program(context, image, tuple(outputs.values()), scratch, self._log)
+        return Program(self, context, image, tuple(outputs.values()), scratch, self._log)
 
     def _context(self) -> Any:
         context = self._engine.create_execution_context(self._how)
@@ -175,11 +178,14 @@ class Plan:
             raise ParityError(f"the built engine is refused: it takes and gives {found}, not {wanted}")
 
 
-def _how_to_run(engine: Any, toolkit: Toolkit) -> Any:
-    """What execution contexts are made with: their memory is ours, and their kernels stay the same."""
+def _how_to_run(engine: Any, toolkit: Toolkit) -> tuple[Any, Any]:
+    """What execution contexts are made with: their memory is ours, and their kernels stay the same.
+
+    And a cache that must outlive them all, or None.
+    """
     strategy = toolkit.trt.ExecutionContextAllocationStrategy.USER_MANAGED
     if toolkit.flavour != "tensorrt-rtx":
-        return strategy
+        return strategy, None
     config = engine.create_runtime_config()
     # TensorRT-RTX would otherwise swap kernels between passes, which no CUDA graph can follow.
     config.dynamic_shapes_kernel_specialization_strategy = (
@@ -187,18 +193,25 @@ def _how_to_run(engine: Any, toolkit: Toolkit) -> Any:
     )
     config.set_execution_context_allocation_strategy(strategy)
     # It compiles kernels when a context is made: those of one batch size serve the next.
-    config.set_runtime_cache(config.create_runtime_cache())
-    return config
+    cache = config.create_runtime_cache()
+    config.set_runtime_cache(cache)  # that does not keep it alive
+    return config, cache
 
 
 class Program:
     """A plan bound to its buffers: crops ``(B, S, S, 3)`` uint8 on the GPU → packed rows."""
 
     def __init__(
-        self, context: Any, image: Tensor, outputs: tuple[Tensor, ...], scratch: Tensor, log: Any
+        self,
+        plan: Plan,
+        context: Any,
+        image: Tensor,
+        outputs: tuple[Tensor, ...],
+        scratch: Tensor,
+        log: Any,
     ) -> None:
         self._context, self._image, self._outputs, self._log = context, image, outputs, log
-        self._scratch = scratch  # TensorRT knows its address only
+        self._kept = plan, scratch  # the context knows their addresses only
 
     def __call__(self, crops: Tensor) -> Tensor:
         """Enqueue on the current stream. Raises ``RuntimeError``."""

@@ -47,7 +47,7 @@ class FileKind:
     half: bool = True
 
     def save(self, path: Path, weights: Mapping[str, Tensor], described: Mapping[str, object]) -> None:
-        """Write the file; it appears whole or not at all.
+        """Write the file; it appears whole or not at all. Raises ``OSError`` when the disk refuses.
 
         The same weights and description make the same bytes.
         """
@@ -57,8 +57,12 @@ class FileKind:
         }
         written = save(tensors, metadata={"format": self.format, "kptrack": json.dumps(described)})
         part = path.with_name(path.name + ".part")
-        part.write_bytes(_in_order(written))
-        part.replace(path)
+        try:
+            part.write_bytes(_in_order(written))
+            part.replace(path)
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
 
     def recognises(self, path: Path) -> bool:
         """Whether there is such a file, as far as its first lines say."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -39,6 +40,7 @@ class FakeTensorRT:
         self.room = 10**6
         self.failure = ""
         self.contexts: list[int] = []
+        self.ended: list[str] = []  # TensorRT's objects as they are let go of
         self.settings: dict[str, Any] = {}
         self.features: dict[str, bool] = {}
         self.shift_score = 0.0
@@ -77,6 +79,7 @@ class FakeTensorRT:
             IProgressMonitor=Base,
             PreviewFeature=SimpleNamespace(RUNTIME_ACTIVATION_RESIZE_10_10="resize"),
             ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="ours"),
+            DynamicShapesKernelSpecializationStrategy=SimpleNamespace(EAGER="eager"),
         )
         self.toolkit = Toolkit(torch_tensorrt, tensorrt, "tensorrt")  # type: ignore[arg-type]
 
@@ -111,17 +114,68 @@ class FakeEngine:
     def get_tensor_dtype(self, name: str) -> SimpleNamespace:
         return SimpleNamespace(name=self._fake.types[name])
 
-    def create_execution_context(self, strategy: str) -> FakeContext:
-        assert strategy == "ours"
+    def create_execution_context(self, how: str | FakeConfig) -> FakeContext:
+        if isinstance(how, FakeConfig):
+            assert (how.strategy, how.dynamic_shapes_kernel_specialization_strategy) == ("ours", "eager")
+            return FakeContext(self._fake, self._run, how.cache)
+        assert how == "ours"
         return FakeContext(self._fake, self._run)
+
+    def create_runtime_config(self) -> FakeConfig:
+        return FakeConfig(self._fake)
+
+    def __del__(self) -> None:
+        self._fake.ended.append("engine")
+
+
+class FakeConfig:
+    """TensorRT-RTX's runtime configuration: as the real one it does not keep its cache alive."""
+
+    dynamic_shapes_kernel_specialization_strategy = "lazy"
+    strategy = ""
+
+    def __init__(self, fake: FakeTensorRT) -> None:
+        self._fake = fake
+        self.cache: Callable[[], FakeCache | None] = lambda: None
+
+    def set_execution_context_allocation_strategy(self, strategy: str) -> None:
+        self.strategy = strategy
+
+    def create_runtime_cache(self) -> FakeCache:
+        return FakeCache(self._fake)
+
+    def set_runtime_cache(self, cache: FakeCache) -> bool:
+        self.cache = weakref.ref(cache)
+        return True
+
+    def __del__(self) -> None:
+        self._fake.ended.append("config")
+
+
+class FakeCache:
+    """TensorRT-RTX's cache of compiled kernels."""
+
+    def __init__(self, fake: FakeTensorRT) -> None:
+        self._fake = fake
+
+    def __del__(self) -> None:
+        self._fake.ended.append("cache")
 
 
 class FakeContext:
     """An execution context: it knows its buffers by their addresses only."""
 
-    def __init__(self, fake: FakeTensorRT, run: Callable[[torch.Tensor], tuple[torch.Tensor, ...]]) -> None:
-        self._fake, self._run = fake, run
+    def __init__(
+        self,
+        fake: FakeTensorRT,
+        run: Callable[[torch.Tensor], tuple[torch.Tensor, ...]],
+        cache: Callable[[], object] = object,
+    ) -> None:
+        self._fake, self._run, self._cache = fake, run, cache
         self._addresses: dict[str, int] = {}
+
+    def __del__(self) -> None:
+        self._fake.ended.append("context")
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
         assert name == "image"
@@ -143,6 +197,7 @@ class FakeContext:
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
+        assert self._cache() is not None
         half = self._fake.types["image"] == "HALF"
         image = torch.from_numpy(self._view("image", self._shape, np.float16 if half else np.float32))
         with torch.no_grad():
@@ -193,7 +248,8 @@ def tensorrt_fixture(monkeypatch, tmp_path) -> FakeTensorRT:
     for module in (build, trt):
         monkeypatch.setattr(module, "describe_gpu", lambda _: GPU)
     monkeypatch.setattr(trt, "Replay", CpuReplay)
-    monkeypatch.setattr(torch.cuda, "device", lambda _: nullcontext())
+    for name in ("device", "stream"):
+        monkeypatch.setattr(torch.cuda, name, lambda _: nullcontext())
     monkeypatch.setattr(torch.cuda, "Stream", lambda _: None)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda: SimpleNamespace(cuda_stream=0))
     return fake

@@ -120,6 +120,13 @@ def test_what_is_cancelled_has_the_figures_of_what_is_open(model, tmp_path):
     assert "| eager | auto | 1 | skipped: cancelled |" in figures.markdown
 
 
+def test_a_precision_left_to_choose_is_told_from_the_same_one_asked_for(model):
+    figures = bench.measure(str(model), ["eager"], ["auto", "fp32"], [1], None)
+    plain, chosen = (row.precision for row in figures.rows)
+    assert plain == "fp32"
+    assert chosen in ("auto: fp32", "auto: bf16")
+
+
 def test_ctrl_c_keeps_what_was_measured(capfd, model, tmp_path, monkeypatch):
     ways, opened = [], race.open_told
 
@@ -157,6 +164,20 @@ def test_help_names_every_runtime(capfd):
     text = " ".join(command(capfd, "bench", "--help").out.split())
     assert f"Any of {','.join(RUNTIMES)}." in text
     assert f"Any of {','.join(PRECISIONS)}." in text
+
+
+@pytest.mark.parametrize("words", [("--runtimes", "eager,tensort"), ("--precisions", "auto,int3")])
+def test_names_are_refused_before_anything_is_timed(capfd, model, words):
+    ended = command(capfd, "bench", "--model", model, "--batch", "1", *words)
+    assert ended.code == Exit.USAGE
+    assert ended.err.count("\n") == 1  # nothing was opened
+
+
+@pytest.mark.parametrize("batch", ["", "0", "1,", "1,many", "-1"])
+def test_batches_that_are_none_are_told_as_typed(capfd, model, batch):
+    ended = command(capfd, "bench", "--model", model, "--batch", batch)
+    assert ended.code == Exit.USAGE
+    assert f"batch {batch!r} is not a list of numbers" in ended.err
 
 
 def test_a_clip_that_cannot_be_read_ends_with_1(capfd, model, tmp_path):

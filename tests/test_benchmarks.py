@@ -134,6 +134,7 @@ def test_poses_of_the_test_in_the_prior_are_told_below_the_table(ibug):
     )
     assert "300-W figure" not in table(card(wflw_test=1, lfpw_test=0, ibug=0))
     assert table(None) == table({})
+    assert "300-W figure" not in table({})
 
 
 def test_a_model_is_not_better_than_what_it_learned_from(tmp_path, monkeypatch):

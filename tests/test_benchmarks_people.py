@@ -334,6 +334,22 @@ def test_every_60th_frame_of_the_test_videos_is_read(films):
     assert shown[0].image.shape == (64, 96, 3)
 
 
+def test_frames_are_rgb(tmp_path):
+    film = cv2.VideoWriter(str(tmp_path / "a.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 50, (96, 64))
+    film.write(np.full((64, 96, 3), (30, 90, 220), np.uint8))  # OpenCV's order: much red
+    film.release()
+    ((number, image),) = human36m._frames(tmp_path / "a.mp4", 1)
+    assert number == 0
+    assert image.mean(axis=(0, 1)) == pytest.approx([220, 90, 30], abs=8)
+
+
+def test_the_official_joints_are_those_of_both_sides():
+    official = [HUMAN36M_32.joints[index] for index in human36m._OFFICIAL]
+    assert len({*official}) == 17
+    assert {MIRROR[index] for index in human36m._OFFICIAL} == {*human36m._OFFICIAL}
+    assert {"pelvis", "l_wrist", "r_wrist", "l_ankle", "r_ankle", "head_centre"} <= {*official}
+
+
 def test_errors_are_pixels_of_the_frame_by_activity(films):
     benchmark = human36m.benchmark(films)
 

@@ -24,6 +24,7 @@ def test_batch_sizes_double_up_to_the_largest():
     assert BatchProfile(1, 1, 1).sizes() == (1,)
     assert BatchProfile(4, 4, 4).sizes() == (4,)
     assert str(BatchProfile(1, 8, 12).halved()) == "1:6:6"
+    assert str(BatchProfile(3, 4, 5).halved()) == "3:3:3"
 
 
 class Passes:

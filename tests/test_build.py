@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import sys
 from types import SimpleNamespace
@@ -103,6 +104,15 @@ def test_a_plan_is_built_in_true_precision_and_for_the_memory_of_its_batch(tenso
     build(target, SMALL, quiet, CROPS)
     assert tensorrt.settings["disable_tf32"] is True
     assert tensorrt.features == {"resize": True}
+
+
+def test_what_tensorrt_rtx_made_is_let_go_of_in_the_other_order(tensorrt, model):
+    tensorrt.toolkit = dataclasses.replace(tensorrt.toolkit, flavour="tensorrt-rtx")
+    engine = open_or_build(target_of(model, "fp32", "auto"), Store(), quiet)
+    engine(CROPS[:2])
+    tensorrt.ended.clear()
+    del engine  # not even closed
+    assert tensorrt.ended == ["context", "context", "cache", "config", "engine"]
 
 
 def test_a_build_tells_its_phases_and_how_far_they_are(target):

@@ -56,6 +56,8 @@ def test_help_names_the_choices_that_there_are(capfd):
     assert "|".join((*DATA_SUFFIXES, "none")) in text
     assert ",".join(PARTS) in text
     assert f"{PRESETS[0]} to {PRESETS[-1]}" in text
+    for limits in ("1<=x<=64", "1<=x<=100000"):  # those of TrackerSettings
+        assert limits in text
 
 
 @pytest.mark.parametrize(
@@ -74,11 +76,16 @@ def test_help_names_the_choices_that_there_are(capfd):
         ["process", "a.mp4", "--overlay", "hats"],
         ["process", "a.mp4", "--progress", "dots"],
         ["process", "a.mp4", "--start", "soon"],
+        ["process", "a.mp4", "--start", ""],
+        ["process", "a.mp4", "--end", ""],
         ["process", "a.mp4", "--min-score", "7"],
         ["process", "a.mp4", "--max-frames", "0"],
         ["process", "a.mp4", "--model", "no-such-model"],
         ["bench", "--model", "no-such-model"],
         ["bench", "--batch", "many"],
+        ["bench", "--batch", ""],
+        ["bench", "--json", "."],
+        ["bench", "--live", "a.mp4", "--json", "gone/a.json"],
         ["models", "info", "no-such-model"],
     ],
 )

@@ -66,6 +66,13 @@ def test_a_panorama_is_cut_like_any_other_picture(side, roll, turned):
     assert whole.shape == (1, SIZE, SIZE, 3)
 
 
+def test_all_of_a_panorama_fits_into_a_crop():
+    ramp = np.linspace(0, 255, 70_000).astype(np.uint8)
+    frame = np.broadcast_to(ramp[:, None], (2, 70_000, 3))
+    crop = cut(frame, np.array([[34_999.5, 0.5, 70_000, 0]]), SIZE)[0]
+    assert crop[SIZE // 2, :, 0] == pytest.approx((np.arange(SIZE) + 0.5) * 255 / SIZE, abs=3)
+
+
 def test_a_whole_reduction_averages_whole_blocks():
     frame = noise(8 * SIZE, 8 * SIZE)
     crop = cut(frame, box_of(0, 0, 8 * SIZE), SIZE)[0]
@@ -73,10 +80,11 @@ def test_a_whole_reduction_averages_whole_blocks():
     assert np.abs(crop - blocks).max() <= 1
 
 
-def test_fine_patterns_become_grey_not_stripes():
+@pytest.mark.parametrize("side", [231, 1.75 * SIZE])
+def test_fine_patterns_become_grey_not_stripes(side):
     frame = np.zeros((400, 400, 3), np.uint8)
     frame[:, ::2] = 255
-    crop = cut(frame, np.array([[199.5, 199.5, 231, 0.1]]), SIZE)[0]
+    crop = cut(frame, np.array([[199.5, 199.5, side, 0.1]]), SIZE)[0]
     assert crop.mean() == pytest.approx(127.5, abs=3)
     assert crop.std() < 25
 

@@ -26,6 +26,7 @@ from engines.skeleton import CAT_HEAD, FACE68
 from engines.student import StudentConfig, StudentNet
 from training import checkpoint
 from training.__main__ import _portable, main
+from training.calibrate import auc
 from training.config import DistillConfig, Jitter, with_settings
 from training.distill import Pupil, config_for, distill, examine
 from training.lessons import Lessons, answers, ask, disturbed
@@ -366,7 +367,16 @@ def whole(data, teacher, tmp_path_factory):
 
 
 def weights_of(out, config):
-    return checkpoint.load(out / "checkpoint.pt", config, CPU)["learner"]["network"]
+    return checkpoint.load(out / "checkpoint.pt", config)["learner"]["network"]
+
+
+def test_chance_that_the_larger_value_is_a_positive_case():
+    positive = torch.tensor([True, True, False, False])
+    assert auc(torch.tensor([4.0, 3, 2, 1]), positive) == 1
+    assert auc(torch.tensor([4.0, 1, 3, 2]), positive) == 0.5
+    assert auc(torch.zeros(4), positive) == auc(torch.zeros(4), ~positive) == 0.5  # alike tells nothing
+    assert auc(torch.tensor([2.0, 1, 1, 0]), positive) == 0.875
+    assert np.isnan(auc(torch.zeros(4), positive | True))
 
 
 def test_a_run_ends_in_a_model_that_runs_and_says_where_it_comes_from(whole, teacher):
@@ -445,7 +455,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(data, teacher, tmp
     assert distill(run_in(tmp_path, data), teacher, tiny(teacher), False, CPU, stop_at=2)
     with pytest.raises(TrainingStopped, match="loss doubt is not finite"):
         distill(run_in(tmp_path, data), teacher, tiny(teacher), True, CPU)
-    assert checkpoint.load(tmp_path / "checkpoint.pt", tiny(teacher), CPU)["step"] == 2
+    assert checkpoint.load(tmp_path / "checkpoint.pt", tiny(teacher))["step"] == 2
 
 
 @pytest.mark.usefixtures("_knowing")
@@ -481,7 +491,7 @@ def test_ctrl_c_saves_and_ends_with_130(data, teacher, tmp_path):
     assert process.returncode == 130, rest
     assert "--resume goes on from there" in rest
     config = with_settings(config_for(teacher), [each for each in arguments if "=" in each])
-    assert checkpoint.load(out / "checkpoint.pt", config, CPU)["step"] >= 50
+    assert checkpoint.load(out / "checkpoint.pt", config)["step"] >= 50
 
 
 def test_the_command_line_makes_a_student_and_its_card_names_no_folder(data, tmp_path):

@@ -20,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from engines import load_model, open_engine
+from engines.crop import to_crop
 from engines.decoder import FORMAT, Painter, decoder_beside, load_decoder
 from engines.model import shipped_models
 from engines.network import NetworkConfig
@@ -31,7 +32,7 @@ from tracker.redraw import RESULTS, NoSubjectError, Portrait, Redrawer
 from tracker.stills import read_picture
 from ui.commands.edit import edit as command_edit
 from ui.drafts import Draft, Drafts
-from ui.edit import EditOptions, Move, OpeningCancelled, Studio, name_beside, parse_move
+from ui.edit import EditOptions, Move, OpeningCancelled, Studio, moved, name_beside, parse_move
 from ui.failures import Exit, UsageError
 from ui.interrupt import Cancel
 
@@ -189,6 +190,24 @@ def test_the_subject_of_a_picture_is_found(portrait):
     assert np.hypot(*(portrait.corners[1] - portrait.corners[0])) == pytest.approx(portrait.box[2], rel=1e-4)
 
 
+def test_the_square_is_as_large_as_the_decoder_wants_it(pair):
+    model = replace(load_model(pair), crop_scale=2.0, config=NetworkConfig(32, 4, 16))
+    wide = Redrawer(FakeEngine(), Painter(random_decoder(model), "cpu"), TrackerSettings(detector="center"))
+    found = wide.find(disc_frame([(150, 125, 90)]).image)
+    assert found.box[2] == pytest.approx(90 * 2.0, rel=0.1)
+
+
+def test_of_several_subjects_the_largest_is_found_and_without_any_the_whole_picture_is_tried(pair):
+    decoder = random_decoder(replace(load_model(pair), config=NetworkConfig(32, 4, 16)))
+    redrawer = Redrawer(FakeEngine(), Painter(decoder, "cpu"), TrackerSettings(detector="center"))
+    two = np.array([[70, 70, 50, 0], [230, 150, 90, 0]], np.float32)
+    redrawer._detector = lambda image, thorough: two.copy()
+    found = redrawer.find(disc_frame([(70, 70, 50), (230, 150, 90)]).image)
+    assert found.xy.mean(0) == pytest.approx([230, 150], abs=4)
+    redrawer._detector = lambda image, thorough: two[:0]
+    assert redrawer.find(disc_frame([(150, 125, 90)]).image).xy.mean(0) == pytest.approx([150, 125], abs=4)
+
+
 def test_a_picture_without_a_subject_is_refused_by_name(redrawer):
     with pytest.raises(NoSubjectError, match=r"^dark\.png: no subject was found"):
         redrawer.find(np.zeros((90, 120, 3), np.uint8), "dark.png")
@@ -215,6 +234,16 @@ def test_what_moves_changes_the_picture_there_and_nowhere_else(redrawer, portrai
 def test_the_square_alone_has_the_size_of_the_box(redrawer, portrait):
     side = round(float(portrait.box[2]))
     assert redrawer.redraw(portrait, portrait.xy, result="square").shape == (side, side, 3)
+    small = replace(portrait, box=portrait.box * np.float32([1, 1, 0.1, 1]))  # no less than the decoder draws
+    assert redrawer.redraw(small, small.xy, result="square").shape == (32, 32, 3)
+
+
+def test_what_the_painter_draws_is_a_picture(pair):
+    painter = Painter(random_decoder(load_model(pair)), "cpu")
+    noise = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    drawn = painter(np.random.default_rng(1).uniform(0, 31, (2, 68, 2)), noise)
+    assert drawn.min() >= 0
+    assert drawn.max() == 255  # random weights go beyond it
 
 
 def test_a_style_gives_its_appearance_to_the_landmarks_of_the_picture(redrawer, portrait):
@@ -275,6 +304,14 @@ def test_landmarks_stay_where_they_can_be_redrawn(square_portrait, joint, by, at
     assert np.array_equal(kept[others], square_portrait.xy[others])
 
 
+def test_landmarks_stay_in_a_picture_that_is_wider_than_high(square_portrait):
+    wide = replace(square_portrait, image=np.zeros((60, 90, 3), np.uint8), box=np.array([44.5, 29.5, 120, 0]))
+    wanted = wide.xy.copy()
+    wanted[5] += (300, 300)
+    kept, _ = wide.keep_inside(wanted)
+    assert kept[5] == pytest.approx([89, 59], abs=0.2)
+
+
 def test_detail_goes_along_with_its_landmark():
     image = np.full((80, 80, 3), 100, np.uint8)
     image[38:43, 38:43] = 220  # what the decoder cannot draw
@@ -287,6 +324,34 @@ def test_detail_goes_along_with_its_landmark():
     assert moved[40, 39].max() < 140
     assert np.array_equal(paste(image, box, before, before, flat, flat), image)
     assert paste(image, box, before, after, flat)[40, 40].max() == 100  # without its detail
+
+
+@pytest.mark.parametrize("box", [(50, 30, 60, 0), (50, 30, 60, np.pi / 2), (48, 33, 72, -0.6)])
+def test_detail_moves_in_the_picture_as_the_landmark_does_however_the_square_lies(box):
+    image = np.full((80, 120, 3), 100, np.uint8)
+    image[28:33, 48:53] = 220
+    square = np.array(box, np.float64)
+    before = np.array([[50, 30], [38, 22], [62, 22], [62, 38], [38, 38]], np.float32)
+    after = before + np.array([[6, 0], *([[0, 0]] * 4)], np.float32)
+    before, after = (to_crop(each[None], square[None], 80)[0] for each in (before, after))
+    flat = np.full((80, 80, 3), 100, np.float32)
+    moved = paste(image, square, before, after, flat, flat)
+    assert moved[30, 56].min() > 180
+    assert moved[30, 49].max() < 150
+
+
+def test_what_is_pasted_covers_both_places_of_a_landmark_and_not_the_rim():
+    image, square = np.zeros((80, 80, 3), np.uint8), np.full((80, 80, 3), 255, np.float32)
+    box = np.array([39.5, 39.5, 80, 0])
+    before = np.array([[30, 30], [40, 30], [40, 50], [30, 50]], np.float32)
+    after = before + np.array([[0, 0], [26, 0], [0, 0], [0, 0]], np.float32)
+    covered = paste(image, box, before, after, square)
+    assert covered[30, 64].min() > 200
+    assert covered[70, 10].max() == 0
+    corners = np.array([[0, 0], [79, 0], [79, 79], [0, 79]], np.float32)
+    covered = paste(image, box, corners, corners, square)
+    assert covered[40, 40].min() == 255
+    assert max(covered[0].max(), covered[-1].max(), covered[:, 0].max(), covered[:, -1].max()) == 0
 
 
 def test_a_square_that_lies_outside_leaves_the_picture():
@@ -372,6 +437,25 @@ def test_moves_as_they_are_typed(text, move):
 def test_what_is_no_move_is_refused(text):
     with pytest.raises(UsageError, match="is not a move such as left_eye:0,-4"):
         parse_move(text)
+
+
+def test_a_move_goes_to_the_right_and_down(portrait):
+    xy, kept = moved(portrait, [Move("jaw", 2, 5), Move("jaw_3", 1, 0)])
+    wanted = np.zeros((68, 2))
+    wanted[:17] = 2, 5
+    wanted[3] = 3, 5
+    assert kept == []
+    assert xy - portrait.xy == pytest.approx(wanted, abs=1e-4)
+
+
+def test_while_a_subject_is_found_nobody_draws(pair):
+    studio = Studio(EditOptions(model=str(pair)))
+    used = []
+    studio.redrawer.find = lambda image, name: used.append(studio._in_use.locked())
+    studio._find(np.zeros((9, 9, 3), np.uint8), "picture")
+    studio.draw(lambda redrawer: used.append(studio._in_use.locked()))
+    assert used == [True, True]
+    assert not studio._in_use.locked()
 
 
 def test_a_picture_is_redrawn_with_its_landmarks_moved(capfd, pair, scene, tmp_path):
@@ -476,6 +560,9 @@ def test_a_joint_that_would_leave_the_picture_is_kept_inside_and_said(capfd, pai
         (["--style", "SCENE", "-o", "a.png"], Exit.USAGE, "--out needs an IMAGE or --target IMAGE"),
         (["SCENE", "--target", "SCENE", "-o", "a.png"], Exit.USAGE, "give one of them"),
         (["SCENE", "-o", "SCENE"], Exit.USAGE, "is an input: choose another name"),
+        (["a.part.png", "-o", "a.png"], Exit.USAGE, "a.part.png is an input: choose another name"),
+        (["", "-o", "a.png"], Exit.USAGE, "an input has no name"),
+        (["SCENE", "--style", "", "-o", "a.png"], Exit.USAGE, "an input has no name"),
         (["SCENE", "-o", "there.png"], Exit.USAGE, "exists: give --overwrite"),
         (["SCENE", "-o", "a.gif"], Exit.USAGE, "choose a name that ends in .jpg"),
         (["SCENE", "-o", "a.png", "--result", "oil"], Exit.USAGE, "'oil' is not one of"),
@@ -502,6 +589,7 @@ def test_what_is_wrong_is_one_line_and_a_code(capfd, pair, scene, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     (tmp_path / "there.png").write_bytes(b"old")
     (tmp_path / "broken.png").write_bytes(scene.read_bytes()[:300])
+    (tmp_path / "a.part.png").write_bytes(scene.read_bytes())
     ended = edit(capfd, pair, *[str(scene) if word == "SCENE" else word for word in words])
     assert ended.code == code, ended.err
     assert ended.out == ""
@@ -509,6 +597,7 @@ def test_what_is_wrong_is_one_line_and_a_code(capfd, pair, scene, tmp_path, monk
     assert said in ended.err
     assert not (tmp_path / "a.png").exists()
     assert (tmp_path / "there.png").read_bytes() == b"old"
+    assert (tmp_path / "a.part.png").read_bytes() == scene.read_bytes()
 
 
 def test_a_model_without_a_decoder_says_which_file_is_missing(capfd, scene, tmp_path):

@@ -10,9 +10,19 @@ import pytest
 from faces import write_labelled
 
 from engines import Points, crop
-from engines.skeleton import FACE68, HUMAN
+from engines.skeleton import CAT_HEAD, FACE68, HUMAN
 from training.__main__ import main
-from training.evaluate import as_text, evaluate, load_labelled, normalised_errors
+from training.evaluate import (
+    LabelledSet,
+    _detected,
+    _measures,
+    _Scored,
+    _shifted,
+    as_text,
+    evaluate,
+    load_labelled,
+    normalised_errors,
+)
 
 
 class Knowing:
@@ -81,6 +91,50 @@ def test_detector_crops_come_from_shifted_pictures_and_misses_are_counted(tmp_pa
     assert measures["not_found"] == 3
     # The truth moved with the pictures, and this engine did not: by up to 15 % of 96 px each way.
     assert measures["nme"] > 10
+
+
+def shown(points, size=(120, 60)):
+    """Labelled pictures of that size, black but for a white dot at each first joint."""
+    images = [np.zeros((size[1], size[0], 3), np.uint8) for _ in points]
+    for image, (x, y) in zip(images, np.rint(points[:, 0]).astype(int), strict=True):
+        image[y, x] = 255
+    names, inferred = np.full(len(points), "set"), np.zeros(points.shape[:2], bool)
+    return LabelledSet(images, points, names, np.arange(points.shape[1]), inferred)
+
+
+def test_points_move_with_their_pictures_by_a_share_of_either_side():
+    points = np.tile(np.array([60.0, 30.0], np.float32), (40, 3, 1))
+    images, moved = _shifted(shown(points))
+    by = moved[:, 0] - points[:, 0]
+    for image, (x, y) in zip(images, moved[:, 0], strict=True):
+        rows, columns = np.nonzero(image[..., 0] > 40)
+        assert (columns.mean(), rows.mean()) == pytest.approx((x, y), abs=1)
+    assert 14 < np.abs(by[:, 0]).max() <= 0.15 * 120
+    assert 7 < np.abs(by[:, 1]).max() <= 0.15 * 60
+    assert (points == (60, 30)).all()
+
+
+def test_what_a_detector_finds_is_cropped_as_the_engine_wants_it(monkeypatch):
+    asked = []
+
+    def detect(image, thorough):
+        asked.append(thorough)
+        return np.array([[50, 20, 40, 0.1], [9, 9, 9, 0]], np.float32)[: 2 * (len(asked) == 1)]
+
+    monkeypatch.setattr("training.evaluate.make_detector", lambda *_: detect)
+    engine = Knowing(np.zeros((1, 68, 2)), np.array([[0, 0, 1, 0]]))
+    boxes, found = _detected([np.zeros((60, 120, 3), np.uint8)] * 2, engine)
+    assert boxes == pytest.approx(np.array([[50, 20, 60, 0.1], [59.5, 29.5, 120, 0]]))
+    assert found.tolist() == [True, False]
+    assert asked == [True, True]
+
+
+def test_eyes_and_mouth_of_a_cat_are_told_apart():
+    errors = np.tile(np.arange(9.0), (2, 1))
+    nobody = np.zeros(2, bool)
+    scored = _Scored(errors, errors, np.zeros((2, 9), bool), nobody, np.array(["a", "a"]))
+    assert _measures(scored, CAT_HEAD)["nme_eyes_mouth"] == pytest.approx(1)
+    assert _measures(scored, CAT_HEAD)["nme"] == pytest.approx(4)
 
 
 def test_several_sets_are_pooled_by_picture(tmp_path):

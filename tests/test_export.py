@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -21,8 +22,9 @@ from fakes import SHAPE
 
 from engines.engine import MissingCapability
 from engines.skeleton import FACE68
+from tracker import records
 from tracker.config import VideoSettings
-from tracker.export import open_data, open_sink
+from tracker.export import VideoSink, open_data, open_sink
 from tracker.overlay import Overlay
 from tracker.records import COLUMNS, RunInfo
 from tracker.sinks import SinkError
@@ -151,6 +153,16 @@ def test_a_trim_begins_at_zero_with_its_sound_beside_it(tmp_path):
     assert 1.15 < trimmed[-1][0] < 1.2
 
 
+def test_sound_of_a_trim_that_becomes_aac_begins_with_its_pictures(tmp_path):
+    path = write_clip(tmp_path / "a.mkv", count=60, audio="pcm_s16le", audio_rate=6000)
+    convert(path, tmp_path / "b.mp4", start_s=0.8, end_s=1.6)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        assert container.streams.audio[0].rate == 48_000  # AAC has no 6000
+    times_s = [float(time_s) for time_s, _ in packets(tmp_path / "b.mp4", "audio")]
+    assert times_s[0] == pytest.approx(0, abs=0.2)  # a packet of PCM is as long
+    assert times_s[-1] == pytest.approx(0.8, abs=0.2)
+
+
 def test_a_run_that_is_stopped_keeps_only_the_sound_of_its_pictures(tmp_path):
     path = write_clip(tmp_path / "a.mp4", count=100, audio="aac")
     with open_source(path) as source, open_sink(tmp_path / "b.mp4", source, PLAIN) as sink:
@@ -215,6 +227,34 @@ def test_a_closed_file_is_an_ordinary_mp4_and_faststart_puts_the_index_first(tmp
     assert times(tmp_path / "c.mp4") == times(path)
     assert packets(tmp_path / "c.mp4", "audio") == packets(path, "audio")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["a.mp4", "b.mp4", "c.mp4"]
+
+
+def test_an_index_that_cannot_be_moved_leaves_one_file(tmp_path, monkeypatch):
+    path = write_clip(tmp_path / "a.mp4", count=5)
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("tracker.export.os.replace", fail)
+    with pytest.raises(SinkError, match="No space left on device"):
+        convert(path, tmp_path / "b.mp4", video=VideoSettings(faststart=True))
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a.mp4", "b.part.mp4"]
+
+
+def test_a_disk_that_is_full_at_the_end_leaves_no_file_open(tmp_path, monkeypatch):
+    clip = write_clip(tmp_path / "a.mp4", count=5)
+
+    def full(sink):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(VideoSink, "_flush", full)
+    with open_source(clip) as source:
+        sink = open_sink(tmp_path / "b.mp4", source, PLAIN)
+        for frame in source:
+            sink.write(result_of(frame))
+        with pytest.raises(SinkError, match="No space left on device"):
+            sink.close()
+    assert not [each for each in Path("/proc/self/fd").iterdir() if "b.part.mp4" in os.path.realpath(each)]
 
 
 def test_hevc_is_tagged_for_players(tmp_path):
@@ -296,6 +336,15 @@ def test_nothing_written_is_no_file(tmp_path):
             open_sink(path, source)
         with pytest.raises(ValueError, match=r"choose a name that ends in \.mp4"):
             open_sink(tmp_path / "b.xyz", source)
+        (tmp_path / "link.mp4").hardlink_to(path)
+        for other_name in (tmp_path / "link.mp4", tmp_path / ".." / tmp_path.name / "a.mp4"):
+            with pytest.raises(SinkError, match="the output is the input itself"):
+                open_sink(other_name, source)
+        (tmp_path / "link.mp4").unlink()
+    part = path.rename(tmp_path / "a.part.mp4")
+    with open_source(part) as source, pytest.raises(SinkError, match="the output is the input itself"):
+        open_sink(path, source)
+    part.rename(path)
     assert [each.name for each in tmp_path.iterdir()] == ["a.mp4"]
 
 
@@ -303,7 +352,7 @@ FULL = """
 import resource, sys
 sys.path[:0] = [{root!r}, {tests!r}]
 from test_export import INFO, PLAIN, result_of
-from tracker.export import open_data, open_sink
+from tracker.export import VideoSink, open_data, open_sink
 from tracker.sinks import SinkError
 from tracker.sources import open_source
 with open_source({path!r}) as source:
@@ -395,9 +444,23 @@ def test_parquet_has_the_columns_and_says_where_they_come_from(tmp_path):
     assert str(tmp_path).encode() not in path.read_bytes()
 
 
+def test_a_name_that_is_no_utf_8_does_not_keep_parquet_from_being_written(tmp_path):
+    path = write_clip(tmp_path / os.fsdecode(b"a\xff.mp4"), count=3, size=(64, 48))
+    with open_source(path) as source, open_data(tmp_path / "b.parquet", source, INFO):
+        pass
+    assert pq.read_schema(tmp_path / "b.parquet").metadata[b"source"] == rb"a\udcff.mp4"
+
+
 def test_parquet_of_a_clip_without_subjects_can_be_read(tmp_path):
     _, path = write_data(tmp_path, "a.parquet", ids=((), (), ()))
     assert pq.read_table(path).num_rows == 0
+
+
+def test_parquet_is_written_in_groups(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "_GROUP_ROWS", 100)
+    _, path = write_data(tmp_path, "a.parquet", ids=((1, 2), (1,), (1,)))
+    assert pq.ParquetFile(path).num_row_groups > 1
+    assert pq.read_table(path)["frame"].to_pylist()[::68] == [0, 0, 1, 2]
 
 
 def test_csv(tmp_path):
@@ -433,6 +496,40 @@ def test_coco_is_read_by_its_own_tools(tmp_path, capsys):
     assert notes[0]["keypoints"][15] == pytest.approx(SHAPE[5, 0] * 20 + 30.5, abs=1e-3)
     assert notes[0]["area"] == pytest.approx(width * height, rel=1e-3)
     assert coco.dataset["info"]["source"] == "a.mp4"
+
+
+def test_coco_describes_every_image_edge_and_joint(tmp_path):
+    path = write_clip(tmp_path / "a.mp4", pts=[0, 1, 7], time_base=Fraction(1, 10), rate=Fraction(10))
+    with open_source(path) as source, open_data(tmp_path / "a.json", source, INFO) as sink:
+        for frame in source:
+            sink.write(result_of(frame, (frame.index + 4,)))
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert [(each["id"], each["frame"], each["width"], each["height"]) for each in found["images"]] == [
+        (1, 0, 64, 48),
+        (2, 1, 64, 48),
+        (3, 2, 64, 48),
+    ]
+    assert [each["time_s"] for each in found["images"]] == pytest.approx([0, 0.1, 0.7])
+    (category,) = found["categories"]
+    assert category["skeleton"] == [[a + 1, b + 1] for a, b in FACE68.edges]
+    for note in found["annotations"]:
+        assert note["keypoint_scores"] == [0.75] * 68
+        assert note["keypoints"][2::3] == [2] * 68
+    assert [each["id"] for each in found["annotations"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("name", "called"), [("face.png", "face.png"), ("clip", "clip_000000.jpg")])
+def test_coco_calls_a_picture_by_its_own_name(tmp_path, name, called):
+    made = tmp_path / ("made.png" if name.endswith("png") else "made.mp4")
+    if made.suffix == ".png":
+        cv2.imwrite(str(made), picture(60, 40, 2))
+    else:
+        write_clip(made, count=1)
+    made.rename(tmp_path / name)
+    with open_source(tmp_path / name) as source, open_data(tmp_path / "a.json", source, INFO) as sink:
+        for frame in source:
+            sink.write(result_of(frame))
+    assert [each["file_name"] for each in json.loads((tmp_path / "a.json").read_text())["images"]] == [called]
 
 
 def test_coco_knows_missing_joints(tmp_path):

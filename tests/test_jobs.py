@@ -74,6 +74,20 @@ def test_clips_of_one_name_in_two_folders_keep_it():
     assert [job.video for job in jobs] == [Path("x/clip.kptrack.mp4"), Path("y/clip.kptrack.mp4")]
 
 
+def test_clips_of_one_name_in_a_folder_that_is_named_in_two_ways_keep_their_endings(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    jobs = plan(["x/clip.mp4", str(tmp_path / "x/clip.mov")], None, data="none")
+    assert [job.video.name for job in jobs] == ["clip.mp4.kptrack.mp4", "clip.mov.kptrack.mp4"]
+    with pytest.raises(UsageError, match="result of 2 inputs"):
+        plan(["x/clip.mp4", str(tmp_path / "x/clip.mp4")], None)
+
+
+def test_a_file_is_no_folder_for_results(tmp_path):
+    touch(tmp_path / "results")
+    with pytest.raises(UsageError, match="results is a file: give a folder"):
+        plan(["a.mp4"], tmp_path / "results")
+
+
 def test_streams_and_cameras_write_into_the_working_folder_without_passwords():
     stream, camera = plan(["rtsp://me:secret@host:554/live/door?token=1", "0"], None)
     assert stream.video == Path("door.kptrack.mp4")
@@ -88,6 +102,7 @@ def test_streams_and_cameras_write_into_the_working_folder_without_passwords():
         (["a.mp4"], "out.parquet", {}, "ending in .mp4"),
         (["a.png"], "out.mp4", {}, ".png"),
         (["a.mp4"], "a.mp4", {}, "is an input"),
+        (["a.part.mp4"], "a.mp4", {}, "a.part.mp4 is an input"),  # it would be written over
         (["a.mp4", "b/../a.mp4"], "out", {}, "result of 2 inputs"),
         (["a.mp4"], None, {"video": False, "data": "none"}, "nothing to write"),
         (["a.mp4"], None, {"data": "xml"}, "not one of parquet"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -517,6 +518,30 @@ def test_a_recording_goes_on_after_a_break_and_is_whole_at_the_end(fake_sources,
     assert table["time_s"][0].as_py() == 0
 
 
+def test_a_recording_that_begins_after_the_end_is_over(fake_sources, tmp_path):
+    session = make()
+    session.stop()
+    session.start_recording(tmp_path / "out.mp4")
+    assert session.join(5)
+    assert not session.status().recording.active
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_times_go_on_where_a_source_begins_again_and_what_was_abandoned_comes_to_nothing():
+    session = make()
+    source, times = FakeCamera(), []
+    picture = next(iter(source))  # bears the same time again and again
+    for connection in (1, 1, 2):
+        session._take(picture, source, connection)
+        times.append(session.latest().result.frame.time_s)
+        time.sleep(0.002)
+    assert np.diff(times).min() > 0
+    newest = session.latest()
+    session._take(picture, source, 1)  # of a reader that was abandoned
+    assert session.latest() is newest
+    assert session.status().captured == 3
+
+
 def test_a_recording_is_closed_though_the_source_hangs(fake_sources, tmp_path):
     release = threading.Event()
     fake_sources["0"] = lambda: FakeCamera(before=lambda index: index == 20 and release.wait(10))
@@ -574,3 +599,19 @@ def test_rates_and_latencies_have_a_memory_of_some_seconds(monkeypatch):
     assert latency.run_ms()[0] == pytest.approx(75, abs=1)
     latency.add(1e9, of_run=True)
     assert rate.count == 112
+
+
+def test_a_rate_can_be_read_while_it_ticks():
+    rate = Rate()
+    read = []
+
+    class Times(deque):
+        def append(self, time_s):
+            read.append(rate.per_second())
+            super().append(time_s)
+            read.append(rate.per_second())
+
+    rate._times_s = Times()
+    for _ in range(5):
+        rate.tick()
+    assert read == pytest.approx([0, 0, 0, 2, 2, 4, 4, 6, 6, 8], abs=0.01)

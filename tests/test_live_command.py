@@ -129,6 +129,8 @@ def test_a_stream_that_is_not_there_is_tried_until_the_time_is_over(capfd, model
         ["--camera-size", "big"],
         ["--camera-size", "0x10"],
         ["--duration", "soon"],
+        ["--duration", ""],
+        ["--camera-size", ""],
         ["--smooth", "sandpaper"],
         ["--record", "a.png"],
         ["--write-data", "a.xml"],
@@ -146,8 +148,16 @@ def test_what_makes_no_sense_ends_with_2(capfd, model, tmp_path, monkeypatch, wo
     assert ended.err.count("\n") == 1
 
 
-def test_a_model_that_is_not_there_ends_with_2(capfd):
-    assert command(capfd, "live", "0", "--no-window", "--model", "no-such-model").code == Exit.USAGE
+def test_an_empty_name_opens_no_camera(capfd, model, camera):
+    ended = live(capfd, model, "")
+    assert ended.code == Exit.USAGE
+    assert "an input has no name" in ended.err
+    assert camera == []
+
+
+@pytest.mark.parametrize("name", ["no-such-model", ""])
+def test_a_model_that_is_not_there_ends_with_2(capfd, name):
+    assert command(capfd, "live", "0", "--no-window", "--model", name).code == Exit.USAGE
     with pytest.raises(UsageError):
         engine_of(LiveOptions(model="no-such-model"))
     with pytest.raises(UsageError, match="'hog' does not find face68"):

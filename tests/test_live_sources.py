@@ -175,6 +175,24 @@ def test_a_read_that_hangs_is_told_and_then_abandoned():
     assert len(first) == 3  # what the abandoned one read afterwards went nowhere
 
 
+def test_a_slow_camera_is_not_a_silent_one(monkeypatch):
+    monkeypatch.setattr(capture, "_STALLED_S", 0.02)
+    monkeypatch.setattr(capture, "_SILENT_S", 0.03)
+
+    def slow():
+        camera = FakeCamera(every_s=0.1)
+        camera.fps = 2.0  # silent for four of its frames: 2 s
+        return camera
+
+    with captured(slow) as (keeper, taken):
+        states(keeper, "live")
+        reached = len(taken) + 3
+        seen = set()
+        eventually(lambda: seen.add(keeper.status().state) or len(taken) >= reached)
+    assert seen == {"live"}
+    assert ended(keeper)
+
+
 def test_a_source_that_hangs_does_not_hold_up_the_end():
     release = threading.Event()
     with captured(lambda: FakeCamera(before=lambda index: release.wait(10))) as (keeper, _):
@@ -319,6 +337,18 @@ def test_a_camera_is_asked_for_size_and_rate_and_says_what_it_gives(monkeypatch)
     assert asked[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter.fourcc(*"MJPG")
     CameraSource(0)
     assert Device.asked == []
+
+
+def test_a_part_of_what_a_camera_sees(monkeypatch):
+    monkeypatch.setattr(cv2, "VideoCapture", Device)
+    source = open_source(0, start_s=0.1, end_s=0.2)
+    frames = []
+    for frame in source:
+        time.sleep(0.005)
+        frames.append(frame)
+    assert 0.1 <= frames[0].time_s < frames[-1].time_s < 0.2
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert (source.start_s, source.trimmed, source.ended) == (0.1, True, True)
 
 
 @pytest.mark.parametrize("told", [0.0, -1.0, float("nan"), float("inf")])

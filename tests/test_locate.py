@@ -10,10 +10,20 @@ import pytest
 from fakes import SHAPE
 
 from engines.engine import MissingCapability
-from engines.finder import overlap
+from engines.finder import Finder, overlap
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN
 from tracker.config import DETECTORS, TrackerSettings
-from tracker.detect import _PROFILE, Centred, Haar, Hog, Learned, OrPortrait, best_detector, make_detector
+from tracker.detect import (
+    _HOG_SHAPE,
+    _PROFILE,
+    Centred,
+    Haar,
+    Hog,
+    Learned,
+    OrPortrait,
+    best_detector,
+    make_detector,
+)
 from tracker.locate import Locator
 from tracker.match import Subject
 from tracker.smooth import unsmoothed
@@ -118,7 +128,10 @@ def leaning(degrees, skeleton):
 
 @pytest.mark.parametrize(
     ("skeleton", "degrees", "wanted"),
-    [(FACE68, 10, 0), (FACE68, 40, 25), (FACE68, -40, -25), (CAT_HEAD, 40, 25), (HUMAN, 40, 0)],
+    [
+        *((FACE68, 10, 0), (FACE68, 40, 25), (FACE68, -40, -25), (FACE68, 80, 45), (FACE68, -170, -45)),
+        *((CAT_HEAD, 40, 25), (HUMAN, 40, 0)),
+    ],
 )
 def test_crops_turn_with_heads_that_lean_far_and_never_with_bodies(skeleton, degrees, wanted):
     each = leaning(degrees, skeleton)
@@ -135,6 +148,13 @@ def test_a_profile_keeps_the_roll_it_had():
     assert locator(Counting())(IMAGE, [each])[0, 3] == pytest.approx(0.3)
 
 
+def test_eyes_that_are_near_each_other_but_no_profiles_turn_the_crop():
+    each = leaning(0, FACE68)  # in a box of 40 px
+    across = 4 * np.array([np.cos(np.radians(40)), np.sin(np.radians(40))])
+    each.xy[36:42], each.xy[42:48] = 100 - across, 100 + across
+    assert np.degrees(locator(Counting())(IMAGE, [each])[0, 3]) == pytest.approx(25 / 2, abs=0.5)
+
+
 def test_the_middle_of_the_frame():
     boxes = Centred(1.5)(np.zeros((100, 201, 3), np.uint8))
     assert boxes[0] == pytest.approx([100, 49.5, 100 / 1.5, 0])
@@ -147,6 +167,8 @@ def test_the_middle_is_a_last_resort_for_portraits():
     assert len(detector(portrait, thorough=True)) == 2
     assert len(detector(portrait, thorough=False)) == 0
     assert len(detector(wide, thorough=True)) == 0
+    photograph = np.zeros((700, 650, 3), np.uint8)  # too large to show one face alone
+    assert len(detector(photograph, thorough=True)) == 0
 
 
 def test_what_a_detector_finds_is_not_replaced_by_the_middle():
@@ -176,6 +198,63 @@ def test_every_detector_can_be_asked_for(name):
     skeleton = HUMAN if name == "hog" else FACE68
     if name != "auto":
         assert isinstance(make_detector(name, skeleton, 1.25), KINDS[name])
+
+
+class Squares:
+    """Stands in for OpenCV's detectors: finds ``squares`` and remembers the size of what it searched."""
+
+    def __init__(self, *squares, sure=()):
+        self.squares, self.sure, self.sizes = squares, sure, []
+
+    def detectMultiScale(self, gray, **_):
+        self.sizes.append(gray.shape)
+        return (self.squares, np.array(self.sure)) if self.sure else self.squares
+
+
+def placed(squares, shape, scale):
+    """The boxes in a frame of squares (x, y, side) that were found at ``scale`` times its size."""
+    x, y, side = np.array(squares, float).T
+    across, down, longer = shape
+    centres = [(each + 0.5) / scale - 0.5 for each in (x + across * side, y + down * side)]
+    return np.column_stack([*centres, longer * side / scale, np.zeros(len(squares))])
+
+
+def test_cascades_search_a_small_picture_and_tell_places_in_the_large_one():
+    faces, found = Haar(FACE68), Squares((20, 30, 40, 40), (200, 50, 60, 60))
+    faces._cascades = dict.fromkeys(faces._cascades, Squares()) | {_PROFILE: found}
+    boxes = faces(np.zeros((480, 640, 3), np.uint8))
+    assert found.sizes == [(240, 320)]
+    largest_first = [(200, 50, 60), (20, 30, 40)]
+    assert boxes == pytest.approx(placed(largest_first, _PROFILE.shape, 0.5), abs=1e-3)
+
+
+def test_a_quick_search_takes_one_view_in_turn_and_a_thorough_one_the_first_that_finds():
+    faces = Haar(FACE68)
+    asked = []
+    faces._look = lambda gray, view, steps: (
+        asked.append((view.cascade, view.mirrored)) or np.ones((int(view is _PROFILE), 4), np.float32)
+    )
+    frontal, left, _, right = ((each.cascade, each.mirrored) for each in faces._round)
+    for _ in range(5):
+        faces(IMAGE, thorough=False)
+    assert asked == [frontal, left, frontal, right, frontal]
+    asked.clear()
+    faces(IMAGE, thorough=True)
+    assert asked == [frontal, left]
+
+
+def test_hog_enlarges_small_pictures_and_tells_the_surest_first():
+    people = Hog(HUMAN)
+    people._hog = Squares((10, 20, 48, 96), (40, 10, 64, 128), sure=(0.3, 0.9))
+    boxes = people(np.zeros((100, 160, 3), np.uint8))
+    assert people._hog.sizes == [(250, 400)]
+    assert boxes == pytest.approx(placed([(40, 10, 128), (10, 20, 96)], _HOG_SHAPE, 2.5), abs=1e-3)
+
+
+def test_the_finders_order_is_kept(monkeypatch):
+    found = np.array([[50, 60, 40, 0], [90, 60, 70, 0]], np.float32)
+    monkeypatch.setattr(Finder, "__call__", lambda self, image: (found, np.array([0.9, 0.4])))
+    assert np.array_equal(Learned(FACE68)(IMAGE), found)
 
 
 @pytest.mark.parametrize("size", [(100, 1000), (60, 400), (400, 31), (3, 5)])

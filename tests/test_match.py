@@ -40,6 +40,8 @@ def test_the_sum_decides_not_the_first_come():
 def test_too_far_is_somebody_else():
     assert assign([subject(1, 100, 100)], candidates(face(160, 100))) == []
     assert assign([subject(1, 100, 100, 200)], candidates(face(160, 100, 200))) == [(0, 0)]
+    # How far is counted in sizes of the subject, not of what was found.
+    assert assign([subject(1, 100, 100, 100)], candidates(face(150, 100, 50))) == [(0, 0)]
 
 
 def test_nobody_and_nothing():
@@ -53,6 +55,14 @@ def test_of_two_alike_the_better_stays():
     kept = distinct(found, 0.5)
     assert kept.subject_score == pytest.approx([0.9, 0.8])
     assert np.array_equal(kept.xy[0], found.xy[1])
+
+
+def test_alike_are_also_those_in_the_same_box_and_those_whose_landmarks_lie_close():
+    upside_down = ((100, 100) - SHAPE * 50).astype(np.float32)  # the same box, other landmarks
+    beside = face(112, 100)  # a quarter of its size away: hardly half of the boxes in common
+    for other in (upside_down, beside):
+        assert len(distinct(candidates(face(100, 100), other), 0.5).xy) == 1
+    assert len(distinct(candidates(face(100, 100), face(120, 100)), 0.5).xy) == 2
 
 
 def test_weak_ones_go():
@@ -86,6 +96,9 @@ def test_boxes_that_look_at_the_same():
     box = np.array([100, 100, 60, 0.0])
     assert overlaps(box, np.array([115, 95, 50, 0.3]))
     assert not overlaps(box, np.array([140, 100, 60, 0.0]))
+    small = np.array([118, 100, 20, 0.0])  # within the larger one
+    assert overlaps(box, small)
+    assert overlaps(small, box)
 
 
 def test_extents():

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -82,6 +84,21 @@ def test_saving_replaces_what_was_there(model, file):
     replace(model, crop_scale=2.0).save(file)
     assert load_model(file).crop_scale == 2.0
     assert load_model(file).digest == hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def test_a_full_disk_leaves_what_was_there_and_nothing_else(model, file, monkeypatch):
+    before = file.read_bytes()
+
+    def write_bytes(path, data):
+        with path.open("wb") as part:
+            part.write(data[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    with pytest.raises(OSError, match="No space left"):
+        replace(model, crop_scale=2.0).save(file)
+    assert file.read_bytes() == before
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_the_same_content_makes_the_same_file(model, file, tmp_path):

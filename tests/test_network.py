@@ -331,6 +331,23 @@ def test_the_farther_off_the_less_consistent():
     assert abs(self_consistency(noise, skeleton_image()[1], edges).item()) < 0.1
 
 
+def test_a_drawing_is_checked_at_64_pixels_whatever_its_precision():
+    drawn, points, edges = skeleton_image()
+    grain = torch.ones(128)
+    grain[::2] = -1
+    grainy = drawn + 0.5 * grain[:, None] * grain  # gone where four pixels are one
+    assert torch.allclose(self_consistency(grainy, points, edges), self_consistency(drawn, points, edges))
+    half = drawn.bfloat16()
+    assert torch.equal(self_consistency(half, points, edges), self_consistency(half.float(), points, edges))
+
+
+def test_a_drawing_that_explains_itself_is_a_subject(monkeypatch):
+    agreement = torch.tensor([0.9, 0.0, -0.9])
+    monkeypatch.setattr("engines.network.self_consistency", lambda *_: agreement)
+    _, _, subject = small_net()(crops(3))
+    assert subject.tolist() == pytest.approx(torch.sigmoid(4 * agreement).tolist())
+
+
 def test_scores_follow_the_doubts_and_their_calibration(monkeypatch):
     network = small_net()
     sure, unsure = one_hot(3, 4, 16, 9), one_hot(3, 4, 16, 9) * 0.01

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fakes import SHAPE, disc_frame
 
-from engines.skeleton import FACE68
+from engines.skeleton import FACE68, Skeleton
 from tracker.overlay import PARTS, Overlay, colour_of, draw
 from tracker.values import Landmarks, Result, Track
 
@@ -36,7 +36,8 @@ def test_nothing_to_draw_costs_no_copy():
     assert not result.frame.image.flags.writeable
     faint = result_of(score=0.2)
     assert draw(faint, Overlay(parts=())) is faint.frame.image
-    assert draw(result_of(ids=()), Overlay()).base is result_of(ids=()).frame.image.base
+    nobody = result_of(ids=())
+    assert draw(nobody, Overlay()) is nobody.frame.image
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -67,6 +68,26 @@ def test_edges_join_their_joints():
     for a, b in FACE68.edges:
         x, y = np.rint((xy[a] + xy[b]) / 2).astype(int)
         assert drawn[y - 1 : y + 2, x - 1 : x + 2].any()
+
+
+def test_an_edge_to_a_missing_joint_is_left_out():
+    xy = np.array([[20, 20], [120, 80]], np.float32)
+    for score, drawn in (((0.9, 0.9), True), ((0.9, 0.0), False), ((0.0, 0.9), False)):
+        marks = Landmarks(xy, xy, np.array(score, np.float32))
+        track = Track(1, np.array([20, 20, 120, 80], np.float32), marks, 0.9)
+        line = Result(disc_frame([]), (track,), Skeleton("line", ("a", "b"), ((0, 1),), ()))
+        assert changed(line, Overlay(parts=("edges",))).any() == drawn
+
+
+def test_what_is_faded_is_so_to_its_rim():
+    faint = draw(result_of(score=0.3), Overlay(parts=("points", "edges")))
+    assert 0 < faint.max() <= 0.4 * 255 + 1
+
+
+def test_the_id_of_somebody_at_the_top_can_be_read():
+    overlay = Overlay(parts=("ids",))
+    whole = changed(result_of(), overlay).sum()
+    assert changed(result_of(centre=(160, 5)), overlay).sum() > 0.9 * whole
 
 
 def test_uncertain_joints_are_faded_and_missing_ones_left_out():

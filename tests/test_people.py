@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from training.framing import frame
 from training.images import Pictures
 from training.learner import Learner
 from training.perceptual import PerceptualLoss, Pixels
-from training.poses import load_prior
+from training.poses import _views, load_prior
 from training.puppets import Puppets
 from training.run import Run
 from training.stored import load_sets
@@ -66,6 +67,23 @@ def test_what_is_nearer_to_the_camera_has_more_depth_and_is_larger(monkeypatch):
         for s in "lr"
     ]
     assert np.median(arms[0] / arms[1]) > 1.1
+
+
+def test_the_camera_looks_down_a_little():
+    turns = projection._turns(np.zeros(2000, bool), np.random.default_rng(0))
+    heads = turns @ np.array([0.0, 1.0, 0.0])  # towards the camera is +Z
+    assert np.degrees(np.arcsin(heads[:, 2])).mean() == pytest.approx(4.5, abs=0.5)
+
+
+def test_poses_are_read_by_the_names_of_their_joints(monkeypatch):
+    monkeypatch.setattr("training.poses._VIEWS", 50)
+    order = np.random.default_rng(0).permutation(17)
+    names = [HUMAN.joints[index] for index in order]
+    read = [
+        _views(Path("prior.npz"), people, joints, HUMAN, np.random.default_rng(1))
+        for people, joints in ((poses(9), list(HUMAN.joints)), (poses(9)[:, order], names))
+    ]
+    assert np.array_equal(*read)
 
 
 def test_bones_vary_alike_on_both_sides():
@@ -296,9 +314,9 @@ def test_a_run_of_people_learns_from_puppets_and_resumes(data, tmp_path, monkeyp
     monkeypatch.setattr("training.train.open_perceptual", lambda path: PerceptualLoss(Pixels(), taps=1))
     run, config = Run(data, tmp_path / "out", None, "kptrack train human-lite"), tiny_config()
     assert train(run, config, False, CPU, stop_at=2)
-    boxes = checkpoint.load(tmp_path / "out" / "boxes.pt", config, CPU)["boxes"]
+    boxes = checkpoint.load(tmp_path / "out" / "boxes.pt", config)["boxes"]
     assert train(run, config, True, CPU)
-    again = checkpoint.load(tmp_path / "out" / "boxes.pt", config, CPU)["boxes"]
+    again = checkpoint.load(tmp_path / "out" / "boxes.pt", config)["boxes"]
     assert all(torch.equal(a, b) for a, b in zip(boxes, again, strict=True))
     entries = [json.loads(line) for line in (tmp_path / "out" / "log.jsonl").read_text().splitlines()]
     assert all(0 < each["puppet"] < 2 for each in entries if "adversarial" in each)

@@ -3,13 +3,14 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
 import pytest
 from fakes import FakeSource, ListSink
 
 from engines.skeleton import FACE68
 from tracker.pipeline import Pipeline
 from tracker.timing import Stopwatch
-from tracker.values import Result
+from tracker.values import Landmarks, Result, Track
 
 
 class Step:
@@ -76,6 +77,39 @@ def test_a_failure_anywhere_stops_everything_and_is_raised(where, tmp_path):
     assert no_thread_left()
     assert sink.indices == list(range(len(sink.indices)))
     assert len(sink.indices) <= 7
+
+
+def test_of_two_failures_the_first_is_raised(tmp_path):
+    writing = threading.Event()
+
+    def fail_first(index):
+        if index == 1:
+            assert writing.wait(5)
+            raise Broken
+
+    def fail_later(index):
+        writing.set()
+        assert pipeline._stopping.wait(5)
+        raise ZeroDivisionError
+
+    pipeline = Pipeline(FakeSource(None), lambda: Step(fail_first), [ListSink(tmp_path, fail_later)])
+    pipeline.start()
+    with pytest.raises(Broken):
+        pipeline.join(5)
+
+
+def test_a_frame_with_two_subjects_is_one_frame_with_somebody():
+    xy = np.zeros((1, 2), np.float32)
+    track = Track(1, np.zeros(4, np.float32), Landmarks(xy, xy, np.ones(1, np.float32)), 0.9)
+
+    class Two(Step):
+        def step(self, frame):
+            return Result(frame, (track, track) if frame.index else (), FACE68)
+
+    pipeline = Pipeline(FakeSource(4), Two)
+    pipeline.start()
+    assert pipeline.join(5)
+    assert (pipeline.status().done, pipeline.status().with_subject) == (4, 3)
 
 
 def test_stop_while_everything_is_blocked(tmp_path):

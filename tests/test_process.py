@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from clips import damage, packets, picture, served, truncate, write_clip, write_sound
 from commands import Ended, command, start_command, write_model
+from fakes import FakeSource
 
 from tracker import Pipeline, Status, Tracker, open_source
 from ui import process
@@ -161,6 +162,13 @@ def test_joined_recordings_with_sound_of_a_transport_stream(track, tmp_path):
 def test_an_overlay_of_nothing(track, clip, tmp_path):
     assert track(clip, "--overlay", "none", "--min-score", "1").code == Exit.FINE
     assert frames_of(tmp_path / "clip.kptrack.mp4") == FRAMES
+
+
+def test_the_input_is_not_written_over_though_its_name_is_that_of_a_part(track, clip):
+    part = clip.rename(clip.with_name("clip.part.mp4"))
+    before = part.read_bytes()
+    assert track(part, "-o", clip).code == Exit.USAGE
+    assert part.read_bytes() == before
 
 
 def test_nothing_is_replaced_unasked(track, clip, tmp_path):
@@ -346,6 +354,21 @@ def test_kill_leaves_a_part_that_plays(model, long_clip, tmp_path):
     assert not (tmp_path / "long.kptrack.mp4").exists()
 
 
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)])
+def test_closed_streams_stop_nothing(model, clip, tmp_path, closed):
+    # Before the program's own lines, as the shell does.
+    program = (
+        f"import os, sys\nfor each in {closed}: os.close(each)\n"
+        "os.execv(sys.executable, [sys.executable, '-c', 'from ui.cli import main; main()', *sys.argv[1:]])"
+    )
+    words = ("process", clip, "--model", model, "--detector", "center", "-o", tmp_path / "out")
+    run = start_command(*words, program=program)
+    run.communicate(timeout=60)
+    assert run.returncode == Exit.FINE
+    assert names(tmp_path / "out") == {"clip.kptrack.mp4", "clip.kptrack.parquet"}
+    assert frames_of(tmp_path / "out/clip.kptrack.mp4") == FRAMES
+
+
 def test_a_second_ctrl_c_leaves_at_once():
     program = (
         "import os, signal, time\nfrom ui.interrupt import Interrupt\n"
@@ -390,6 +413,16 @@ def test_frames_that_there_was_no_time_for_are_told(track, clip, monkeypatch):
     ended = track(clip, "--progress", "json")
     assert f"{clip}: 7 frames left out: this machine is too slow for the stream" in ended.err
     assert json.loads(ended.out.splitlines()[-1])["frames_left_out"] == 7
+
+
+@pytest.mark.parametrize(
+    ("address", "policy"),
+    [("http://host/a.webm", "wait"), ("https://host/a.webm", "wait"), ("rtsp://host/a", None), (None, None)],
+)
+def test_what_waits_for_its_reader_loses_no_frame(address, policy):
+    source = FakeSource(1)
+    source.address = address
+    assert process._policy(source) == policy
 
 
 def test_a_file_of_a_web_server_that_tells_no_length_is_whole(track, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ import pytest
 from clips import packets
 from commands import start_command
 from fakes import FakeCamera, disc_frame
+from waiting import eventually
 
 from engines.skeleton import FACE68, Skeleton
 from tracker import RunInfo, SinkError, export, open_source
@@ -42,7 +43,7 @@ def record(folder, *pictures, data=True):
     recorder.start()
     for each in pictures:
         recorder.offer(each)
-        time.sleep(0.002)
+        eventually(lambda: not recorder._queue._items)
     recorder.end()
     assert recorder.join(time.monotonic() + 10)
     return recorder.status()
@@ -107,6 +108,14 @@ def test_no_checksum_of_a_large_source_holds_the_recording_up(tmp_path):
     record(tmp_path, replace(shown(0), source=source))
     about = pq.read_table(tmp_path / "out.parquet").schema.metadata
     assert (about[b"source"], about[b"source_sha256"]) == (b"fake camera", b"")
+
+
+def test_pixels_that_are_not_square_stay_so(tmp_path):
+    source = FakeCamera()
+    source.pixel_aspect = Fraction(16, 11)
+    record(tmp_path, replace(shown(0), source=source), data=False)
+    with open_source(tmp_path / "out.mp4") as recorded:
+        assert recorded.pixel_aspect == Fraction(16, 11)
 
 
 def test_bare_pictures_are_recorded_within_a_segment_only(tmp_path):

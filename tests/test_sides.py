@@ -66,18 +66,19 @@ class Confused:
 
     def __call__(self, crops):
         self._frames += 1
-        here = self._body[HUMAN.mirror] if self._frames == 3 else self._body
-        ones = np.ones((len(crops), len(here)), np.float32)
-        return Points(np.tile(here, (len(crops), 1, 1)), ones, ones[:, 0])
+        named = HUMAN.mirror if self._frames == 3 else SAME
+        score = (0.5 + SAME / 100).astype(np.float32)
+        xy, scores = (np.repeat(each[None, named], len(crops), axis=0) for each in (self._body, score))
+        return Points(xy, scores, np.ones(len(crops), np.float32))
 
 
 def test_the_tracker_renames_the_joints_of_a_confused_frame(body):
     settings = TrackerSettings(smooth="none", detector="center", max_subjects=1, detect_every=1000)
     tracker = Tracker(Confused(body), settings)
     image = np.zeros((128, 128, 3), np.uint8)
-    found = [
-        tracker.step(Frame(image, index, index / 25, index)).tracks[0].landmarks.xy for index in range(4)
-    ]
+    marks = [tracker.step(Frame(image, index, index / 25, index)).tracks[0].landmarks for index in range(4)]
+    found = [each.xy for each in marks]
     left = HUMAN.joints.index("l_wrist")
     right = HUMAN.joints.index("r_wrist")
     assert [each[left, 0] > each[right, 0] for each in found] == [True] * 4
+    assert [each.score[left] < each.score[right] for each in marks] == [True] * 4  # scores go along

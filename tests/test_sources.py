@@ -5,9 +5,11 @@ import time
 from fractions import Fraction
 from itertools import pairwise
 
+import av
 import cv2
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 from clips import damage, picture, served, truncate, write_clip, write_sound
 
 from engines.engine import MissingCapability
@@ -59,6 +61,25 @@ def test_joined_recordings_follow_each_other(tmp_path):
     assert len(frames) >= 98  # the decoder may lose one at the seam
     assert np.diff(times) == pytest.approx(0.04, abs=0.05)
     assert times[-1] == pytest.approx(len(frames) / 25, abs=0.1)
+
+
+def test_a_recording_that_begins_before_its_clock_starts_anew_is_whole(tmp_path):
+    # MPEG's clock has 33 bits: FFmpeg reads times shortly before it starts anew as negative ones.
+    path = tmp_path / "a.ts"
+    with av.open(str(path), "w", container_options={"avoid_negative_ts": "disabled"}) as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for index in range(10):
+            frame = VideoFrame.from_ndarray(picture(64, 48, index), "rgb24").reformat(format="yuv420p")
+            frame.pts = index - 5
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode(None))
+    frames, source = read(path)
+    assert [frame.time_s for frame in frames] == pytest.approx([index / 25 for index in range(10)])
+    assert (source.begin_s, source.lost) == (-0.2, 0)
+    assert [frame.time_s for frame in read(path, start_s=0.1)[0]] == pytest.approx(
+        [index / 25 for index in range(3, 10)]
+    )
 
 
 def test_a_clock_only_goes_on():
@@ -182,8 +203,9 @@ def test_sources_that_cannot_be_read_are_one_clear_line(tmp_path):
 
 def test_a_start_behind_the_end_is_said(tmp_path):
     path = write_clip(tmp_path / "a.mp4", count=10)
-    with pytest.raises(SourceError, match="no frame lies between start and end"):
-        open_source(path, start_s=60.0)
+    for start_s in (60.0, 1e26):
+        with pytest.raises(SourceError, match="no frame lies between start and end; it lasts 0.4 s"):
+            open_source(path, start_s=start_s)
 
 
 def test_a_playlist_does_not_open_the_network(tmp_path):
@@ -228,6 +250,11 @@ def test_names_hide_folders_passwords_and_queries():
     for password in ("pw", "p/w", "p?w", "p#w", "p@w", "p[1]w", "p:w"):
         assert shown_name(f"RTSP://me:{password}@cam/a?token=1") == "rtsp://cam/a"
     assert shown_name("rtsp://[::1/a") == "rtsp://[::1/a"
+    for host in ("cam", "cam:80", "[::1]:80", "cam.example:554/a/b"):
+        for query in ("user=me@mail.example&password=secret", "password=p@ss", "a@b?c@d"):
+            assert shown_name(f"http://{host}?{query}") == f"http://{host}"
+    # An address or a password with all of these in it: nothing of it is worth the risk.
+    assert shown_name("http://me:pw@cam/a?user=me@mail.example&password=secret") == "http://…"
     assert shown_name(0) == shown_name("0") == "camera 0"
 
 
@@ -253,6 +280,33 @@ def test_a_folder_of_pictures_is_a_sequence_in_natural_order(tmp_path):
     cv2.imwrite(str(tmp_path / "p10.png"), np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(SourceError, match="9x9 pixels"):
         read(tmp_path)
+
+
+def test_a_part_of_a_folder_is_that_of_a_clip_with_its_pictures(tmp_path):
+    for index in range(5):
+        cv2.imwrite(str(tmp_path / f"{index}.png"), np.full((8, 8, 3), index, np.uint8))
+    frames, source = read(tmp_path, start_s=0.05, end_s=0.15)
+    assert [frame.image[0, 0, 0] for frame in frames] == [2, 3]
+    assert [(frame.index, frame.pts) for frame in frames] == [(0, 2), (1, 3)]
+    assert [frame.time_s for frame in frames] == pytest.approx([0.08, 0.12])
+    assert (source.start_s, source.trimmed, source.frames) == (pytest.approx(0.08), True, 2)
+    frames, source = read(tmp_path, start_s=0.04, max_frames=2)
+    assert [frame.image[0, 0, 0] for frame in frames] == [1, 2]
+    frames, source = read(tmp_path)
+    assert (len(frames), source.start_s, source.trimmed) == (5, 0, False)
+
+
+def test_pixels_of_a_clip_that_lies_on_its_side_are_turned_with_it(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(16, 11)
+        stream.set_display_rotation(90)
+        output.mux(stream.encode(VideoFrame.from_ndarray(picture(64, 48, 0), "rgb24")))
+        output.mux(stream.encode(None))
+    _, source = read(path)
+    assert (source.width, source.height, source.pixel_aspect) == (48, 64, Fraction(11, 16))
 
 
 def test_inputs_of_a_folder_leave_out_results(tmp_path):
@@ -291,9 +345,9 @@ def test_a_camera_that_goes_away_is_an_error_of_its_own(monkeypatch):
     frames = []
     with pytest.raises(CameraError, match="camera 0: no more pictures"):
         frames.extend(iter(source))
-    source = CameraSource(0, 2, None)
-    frames = list(source)
-    assert len(frames) == 2
+    source = CameraSource(0, 3, None)
+    frames = list(source)  # and no fourth is asked for
+    assert (len(frames), source.ended, source.trimmed) == (3, True, True)
     assert frames[0].image[0, 0].tolist() == [0, 0, 255]
     assert frames[0].pts < frames[1].pts
 

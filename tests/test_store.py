@@ -129,6 +129,13 @@ def test_a_folder_that_others_can_write_to_is_refused(filled):
         filled.read(meta_of())
 
 
+def test_a_folder_of_somebody_else_is_refused(filled, monkeypatch):
+    owner = os.geteuid()
+    monkeypatch.setattr(module.os, "geteuid", lambda: owner + 1)
+    with pytest.raises(UnusableEngine, match="not yours alone"):
+        filled.read(meta_of())
+
+
 def test_a_disk_that_is_full_leaves_what_was_there(filled, monkeypatch):
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

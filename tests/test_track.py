@@ -105,6 +105,45 @@ def test_who_comes_takes_the_place_of_who_was_lost(tracker_of):
     assert ids[-1] == [2]
 
 
+def test_of_those_who_were_lost_the_last_one_is_remembered(tracker_of):
+    first, second, third = (60, 80, 40), (150, 80, 40), (240, 80, 40)
+    shown = [[first, second], [second], [third], [second, third]]
+    ids = run(tracker_of(max_subjects=2, detect_every=1), shown)
+    assert ids == [[1, 2], [2], [3], [2, 3]]
+
+
+def test_every_subject_is_followed_in_a_crop_of_its_own(tracker_of):
+    tracker = tracker_of()
+    tracker.step(disc_frame([(60, 80, 30), (200, 100, 80)]))
+    crops = np.array([each.crop for each in tracker._subjects])
+    assert crops[:, :2] == pytest.approx(np.array([(200, 100), (60, 80)])[np.argsort(-crops[:, 2])], abs=1)
+
+
+def test_scores_are_those_of_the_latest_frame(tracker_of):
+    class Doubting(FakeEngine):
+        """Is less sure of joints and subject with every frame."""
+
+        def __call__(self, crops):
+            points = super().__call__(crops)
+            share = np.float32(0.9 ** len(self.calls))
+            return replace(points, score=points.score * share, subject_score=points.subject_score * share)
+
+    tracker = tracker_of(detect_every=1000)
+    tracker.engine = Doubting()
+    for index in range(4):
+        (found,) = tracker.step(disc_frame([(100, 80, 40)], index)).tracks
+    assert found.landmarks.score == pytest.approx(0.8 * 0.9**4)
+    assert found.subject_score == pytest.approx(0.9 * 0.9**4)
+
+
+def test_where_fewer_may_be_followed_who_is_there_stays(tracker_of):
+    tracker = tracker_of(detect_every=1)
+    lost, there = (60, 80, 40), (200, 80, 40)
+    assert run(tracker, [[lost, there], [there]]) == [[1, 2], [2]]
+    tracker.change(tracker.engine, replace(tracker.settings, max_subjects=1))
+    assert [each.id for each in tracker.step(disc_frame([there], 2)).tracks] == [2]
+
+
 def test_two_tracks_on_the_same_subject_become_one(tracker_of):
     tracker = tracker_of(detect_every=2)
     apart = [(80, 80, 40), (200, 80, 40)]
@@ -124,11 +163,20 @@ def test_smoothing_keeps_the_raw_values(tracker_of):
     tracker = tracker_of(smooth="one-euro")
     for index in range(20):
         x, y = rng.normal((100, 80), 1.5)
-        marks = tracker.step(disc_frame([(x, y, 40)], index)).tracks[0].landmarks
+        (found,) = tracker.step(disc_frame([(x, y, 40)], index)).tracks
+    marks = found.landmarks
+    assert found.box.tolist() == [*marks.xy.min(axis=0), *marks.xy.max(axis=0)]
     assert np.abs(marks.xy - marks.xy_raw).max() > 0.05
     assert marks.xy_raw.mean(axis=0) == pytest.approx([x, y], abs=1.5)
     plain = tracker_of(smooth="none").step(disc_frame([(100, 80, 40)])).tracks[0].landmarks
     assert np.array_equal(plain.xy, plain.xy_raw)
+
+
+def test_each_subject_is_smoothed_by_itself(tracker_of):
+    tracker = tracker_of(smooth="one-euro")
+    for index in range(3):
+        left, right = tracker.step(disc_frame([(60, 80, 40), (200, 80, 40)], index)).tracks
+    assert sorted(each.landmarks.xy[:, 0].mean() for each in (left, right)) == pytest.approx([60, 200], abs=2)
 
 
 def test_every_stage_is_timed(tracker_of):
@@ -179,6 +227,8 @@ def test_engine_and_settings_change_on_the_way(tracker_of, monkeypatch):
     assert run(tracker, [two]) == [[1, 2]]
     tracker.change(tracker.engine, replace(plain, max_subjects=1, smooth="one-euro"))
     assert run(tracker, [two]) == [[1]]
+    moved = tracker.step(disc_frame([(66, 80, 40)], 1)).tracks[0].landmarks
+    assert not np.array_equal(moved.xy, moved.xy_raw)  # who was there before is smoothed, too
     tracker.change(tracker.engine, replace(plain, min_score=0.95))
     assert run(tracker, [two]) == [[]]
 

@@ -286,7 +286,7 @@ def test_a_run_of_one_goes_on_with_two_and_the_first_writes(both):
     first, second = (rank["runs"]["one"] for rank in both.ranks)
     assert (first.end, second.end) == (True, True)
     assert (set(first.written), second.written) == ({"checkpoint.pt"}, [])
-    assert checkpoint.load(both.folder / "one" / "checkpoint.pt", SHORT, CPU)["step"] == 3
+    assert checkpoint.load(both.folder / "one" / "checkpoint.pt", SHORT)["step"] == 3
     entries = [json.loads(line) for line in (both.folder / "one" / "log.jsonl").read_text().splitlines()]
     assert [each["step"] for each in entries if "cycle" in each] == [2, 3]
     assert load_model(both.folder / "one" / "model.safetensors").card["step"] == 3
@@ -302,9 +302,9 @@ def test_a_signal_to_one_stops_both_at_the_same_step_and_one_goes_on(both, data)
     ]  # the second after the warm start
     assert second.written == []
     assert not (both.folder / "two" / "model.safetensors").exists()
-    assert checkpoint.load(both.folder / "two" / "checkpoint.pt", SHORT, CPU)["step"] == 2
+    assert checkpoint.load(both.folder / "two" / "checkpoint.pt", SHORT)["step"] == 2
     assert train(Run(data, both.folder / "two", None, ""), SHORT, True, CPU)
-    assert checkpoint.load(both.folder / "two" / "checkpoint.pt", SHORT, CPU)["step"] == 3
+    assert checkpoint.load(both.folder / "two" / "checkpoint.pt", SHORT)["step"] == 3
 
 
 @pytest.mark.parametrize(
@@ -324,7 +324,7 @@ def test_what_fails_in_one_ends_both_and_is_told_once(both, name, kind, complain
 
 
 def test_a_broken_loss_leaves_the_last_good_checkpoint(both):
-    assert checkpoint.load(both.folder / "broken" / "checkpoint.pt", SHORT, CPU)["step"] == 0
+    assert checkpoint.load(both.folder / "broken" / "checkpoint.pt", SHORT)["step"] == 0
 
 
 def test_a_batch_that_two_cannot_share_is_one_line_and_2(both):
@@ -358,4 +358,4 @@ def test_torchrun_trains_and_stops(data, tmp_path):
         rest = process.stderr.read()
     assert rest.count("--resume goes on from there") == 1, rest
     config = tiny_config("regressor_steps=100000")
-    assert checkpoint.load(tmp_path / "regressor.pt", config, CPU)["step"] >= 250
+    assert checkpoint.load(tmp_path / "regressor.pt", config)["step"] >= 250

@@ -13,6 +13,7 @@ import pytest
 import torch
 from faces import TINY, tiny_config, write_data
 from torch import nn
+from torch.utils._pytree import tree_flatten
 
 from engines import load_model, open_engine
 from engines.decoder import decoder_beside, load_decoder
@@ -21,6 +22,7 @@ from engines.skeleton import FACE68
 from training import checkpoint
 from training.__main__ import main
 from training.learner import Learner, learning_rate_factor
+from training.origin import keep_to_origin
 from training.perceptual import PerceptualLoss, Pixels
 from training.pool import ImagePool
 from training.regressor import autocast
@@ -51,7 +53,7 @@ def whole(data, tmp_path_factory):
 
 
 def weights_of(out: Path):
-    return checkpoint.load(out / "checkpoint.pt", tiny_config(), CPU)["learner"]
+    return checkpoint.load(out / "checkpoint.pt", tiny_config())["learner"]
 
 
 def test_a_run_ends_in_a_model_that_runs(whole):
@@ -103,9 +105,32 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(data, whole, tmp_p
     assert torch.allclose(straight["pool"]["images"], resumed["pool"]["images"], atol=1e-4)
 
 
+def test_all_that_a_learner_knows_is_taken_over():
+    config = tiny_config()
+    one, other = (
+        Learner(config, FACE68, torch.zeros(68, 2), PerceptualLoss(Pixels(), 1), CPU) for _ in range(2)
+    )
+    for optimiser in (*one.optimisers.values(), one.warm_start):
+        for parameter in (each for group in optimiser.param_groups for each in group["params"]):
+            parameter.grad = torch.ones_like(parameter)
+        optimiser.step()
+    one.mean_shape.mean = torch.rand(68, 2)
+    one.perceptual.running += 3
+    one.pool.swap(torch.rand(2, 1, 32, 32), torch.Generator())
+    other.load_state_dict(one.state_dict())
+    leaves, there = (tree_flatten(each.state_dict()) for each in (one, other))
+    assert there[1] == leaves[1]
+    for mine, its in zip(leaves[0], there[0], strict=True):
+        assert torch.equal(mine, its) if isinstance(mine, torch.Tensor) else mine == its
+    assert torch.equal(other.mean_shape.mean, one.mean_shape.mean)
+    assert torch.equal(other.perceptual.running, one.perceptual.running)
+    assert other.pool.state_dict()["filled"] == 2
+    assert other.warm_start.state_dict()["state"]
+
+
 def test_a_finished_run_can_be_resumed_without_harm(data, whole):
     assert train(Run(data, whole, None, "kptrack train face-lite"), tiny_config(), True, CPU)
-    assert checkpoint.load(whole / "checkpoint.pt", tiny_config(), CPU)["step"] == 6
+    assert checkpoint.load(whole / "checkpoint.pt", tiny_config())["step"] == 6
 
 
 def test_a_run_can_begin_with_a_model_and_its_decoder(data, whole, tmp_path):
@@ -145,6 +170,15 @@ def test_a_run_goes_on_with_what_it_began_with_only(data, whole, tmp_path, monke
     (tmp_path / "run" / "origin.json").write_text("{}")
     with pytest.raises(ValueError, match=r"origin\.json is damaged"):
         train(Run(data, tmp_path / "run", None, ""), config, True, CPU)
+
+
+def test_data_are_the_same_from_where_they_lie(data, tmp_path, monkeypatch):
+    network = nn.Conv2d(1, 1, 1)
+    keep_to_origin(Run(data, tmp_path, None, ""), network, None, 7)
+    monkeypatch.chdir(data)
+    keep_to_origin(Run(Path("."), tmp_path, None, ""), network, None, 7)
+    with pytest.raises(ValueError, match="began with another --data"):
+        keep_to_origin(Run(Path("train"), tmp_path, None, ""), network, None, 7)
 
 
 def test_a_run_that_begins_with_a_model_sees_with_it_at_once(data, whole):
@@ -220,7 +254,7 @@ def test_a_full_disk_costs_nothing_that_was_saved(whole, tmp_path, monkeypatch):
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(OSError, match=r"could not be written .*; the one before it is kept"):
         checkpoint.save(path, tiny_config(), {"step": 2})
-    assert checkpoint.load(path, tiny_config(), CPU)["step"] == 1
+    assert checkpoint.load(path, tiny_config())["step"] == 1
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -236,7 +270,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_is_named(data, tmp_path, mo
     train(run, tiny_config(), False, CPU, stop_at=2)
     with pytest.raises(TrainingStopped, match="loss mean_shape is not finite"):
         train(run, tiny_config(), True, CPU)
-    assert checkpoint.load(tmp_path / "checkpoint.pt", tiny_config(), CPU)["step"] == 2
+    assert checkpoint.load(tmp_path / "checkpoint.pt", tiny_config())["step"] == 2
 
 
 def test_ctrl_c_saves_and_ends_with_130(data, tmp_path):
@@ -262,7 +296,7 @@ def test_ctrl_c_saves_and_ends_with_130(data, tmp_path):
     assert process.returncode == 130, rest
     assert "--resume goes on from there" in rest
     config = tiny_config("regressor_steps=100000")
-    assert checkpoint.load(tmp_path / "regressor.pt", config, CPU)["step"] >= 250
+    assert checkpoint.load(tmp_path / "regressor.pt", config)["step"] >= 250
 
 
 def test_mistakes_on_the_command_line_are_one_line_and_2(data, tmp_path, capsys):
@@ -285,6 +319,9 @@ def test_the_pool_gives_back_older_fakes_half_the_time():
     returned = pool.swap(later, generator).mean((1, 2, 3))
     assert (returned == 0).sum() == 8  # every old one came out once, in its time
     assert torch.equal(later, torch.ones_like(later))
+    numbered = torch.arange(2.0, 402).view(-1, 1, 1, 1).expand(-1, 1, 4, 4)
+    exchanged = (pool.swap(numbered, generator) != numbered).flatten(1).any(1)
+    assert exchanged.float().mean() == pytest.approx(0.5, abs=0.1)
 
 
 def test_the_learning_rate_falls_at_the_end_only():

@@ -74,13 +74,18 @@ class CameraSource(Source):
         self,
         index: int,
         max_frames: int | None = None,
-        duration_s: float | None = None,
+        end_s: float | None = None,
         name: str | None = None,
         request: CameraRequest | None = None,
+        start_s: float = 0.0,
     ) -> None:
-        """Raises ``MissingCapability`` when it does not open or gives no picture."""
+        """Limits as ``open_source`` has them; their clock starts with the first picture that is asked for.
+
+        Raises ``MissingCapability`` when it does not open or gives no picture.
+        """
         self.name = name or f"camera {index}"
-        self._most, self._duration_s = max_frames, duration_s
+        self.start_s, self._end_s, self._most = start_s, end_s, max_frames
+        self.trimmed = start_s > 0 or end_s is not None or max_frames is not None
         with silent_opencv():
             self._device = cv2.VideoCapture(index)
             self._ask(request or CameraRequest())
@@ -113,19 +118,23 @@ class CameraSource(Source):
         return image if got else None
 
     def __iter__(self) -> Iterator[Frame]:
-        """Frames until it is closed. Raises ``CameraError`` when the camera stops giving pictures."""
+        """Frames until a limit. Raises ``CameraError`` when the camera stops giving pictures."""
         begin, index, pts = time.monotonic(), 0, -1
-        while self._most is None or index < self._most:
+        while True:
             now_s = time.monotonic() - begin
-            if self._duration_s is not None and now_s > self._duration_s:
-                return
+            if self._end_s is not None and now_s >= self._end_s:
+                break
             pts = max(pts + 1, round(now_s * _TICKS))
-            yield Frame(cv2.cvtColor(self._image, cv2.COLOR_BGR2RGB), index, now_s, pts)
-            index += 1
+            if now_s >= self.start_s:
+                yield Frame(cv2.cvtColor(self._image, cv2.COLOR_BGR2RGB), index, now_s, pts)
+                index += 1
+            if index == self._most:
+                break
             image = self._read()
             if image is None:
                 raise CameraError(f"{self.name}: no more pictures; unplugged, or taken by another program")
             self._image = image
+        self.ended = True
 
     def close(self) -> None:
         """Release the device."""

@@ -51,7 +51,7 @@ class CaptureStatus:
     state: str
     message: str
     reconnects: int
-    source: Source | None  # the newest that opened
+    source: Source | None  # the newest that gave a picture
     error: Exception | None  # what it failed of, in state failed or reconnecting
 
 

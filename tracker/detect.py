@@ -100,10 +100,8 @@ class Haar:
 
     def __call__(self, image: np.ndarray, thorough: bool = True) -> np.ndarray:
         """See ``Detector``. A thorough search stops at the first view that shows somebody."""
-        height, width = image.shape[:2]
-        scale = min(1.0, _SEARCH_SIDE / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        small = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        scale = min(1.0, _SEARCH_SIDE / max(image.shape[:2]))
+        small = _grey(image, scale)
         views = dict.fromkeys(self._round) if thorough else (self._round[self._searches % len(self._round)],)
         self._searches += 1
         boxes = np.empty((0, 4), np.float32)
@@ -111,10 +109,7 @@ class Haar:
             boxes = self._look(small, view, _FINE if thorough else _COARSE)
             if len(boxes):
                 break
-        # The pixel centres of the reduced picture lie between those of the frame.
-        boxes[:, :2] = (boxes[:, :2] + 0.5) / scale - 0.5
-        boxes[:, 2] /= scale
-        return boxes
+        return _in_frame(boxes, scale)
 
     def _look(self, gray: np.ndarray, view: View, steps: float) -> np.ndarray:
         squares = self._cascades[view].detectMultiScale(
@@ -130,6 +125,22 @@ class Haar:
             x = gray.shape[1] - 1 - x
         boxes = np.stack([x, y, longer * side, np.zeros_like(side)], axis=1)
         return np.asarray(boxes[np.argsort(-side)], np.float32)
+
+
+def _grey(image: np.ndarray, scale: float) -> np.ndarray:
+    """``image`` ``(H, W, 3)`` uint8 RGB in grey and ``scale`` times as large."""
+    height, width = image.shape[:2]
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.cvtColor(cv2.resize(image, size, interpolation=how), cv2.COLOR_RGB2GRAY))
+
+
+def _in_frame(boxes: np.ndarray, scale: float) -> np.ndarray:
+    """Boxes ``(N, 4)`` of a picture ``scale`` times as large as the frame, in pixels of the frame."""
+    # The pixel centres of the one lie between those of the other.
+    boxes[:, :2] = (boxes[:, :2] + 0.5) / scale - 0.5
+    boxes[:, 2] /= scale
+    return boxes
 
 
 def _cascade(name: str) -> cv2.CascadeClassifier:
@@ -158,11 +169,8 @@ class Hog:
 
     def __call__(self, image: np.ndarray, thorough: bool = True) -> np.ndarray:
         """See ``Detector``."""
-        height, width = image.shape[:2]
-        scale = min(_HOG_MOST_ENLARGED, _HOG_SIDE / max(height, width))
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-        how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-        small = cv2.cvtColor(cv2.resize(image, size, interpolation=how), cv2.COLOR_RGB2GRAY)
+        scale = min(_HOG_MOST_ENLARGED, _HOG_SIDE / max(image.shape[:2]))
+        small = _grey(image, scale)
         # OpenCV reads and writes beyond a picture that is smaller than its window.
         beyond = [max(0, least - side) for least, side in zip(_HOG_WINDOW, small.shape, strict=True)]
         small = cv2.copyMakeBorder(small, 0, beyond[0], 0, beyond[1], cv2.BORDER_REPLICATE)
@@ -172,10 +180,7 @@ class Hog:
         across, down, longer = _HOG_SHAPE
         tall = found[:, 3]
         x, y = found[:, 0] + across * tall, found[:, 1] + down * tall
-        boxes = np.stack([x, y, longer * tall, np.zeros_like(tall)], axis=1)
-        boxes[:, :2] = (boxes[:, :2] + 0.5) / scale - 0.5
-        boxes[:, 2] /= scale
-        return boxes
+        return _in_frame(np.stack([x, y, longer * tall, np.zeros_like(tall)], axis=1), scale)
 
 
 class Learned:

@@ -22,7 +22,7 @@ from tracker.config import VideoSettings
 from tracker.feed import Source
 from tracker.overlay import Overlay, draw
 from tracker.records import CocoSink, CsvSink, JsonLinesSink, ParquetSink, RunInfo
-from tracker.sinks import PartFile, Sink, SinkError
+from tracker.sinks import PartFile, Sink, SinkError, part_of
 from tracker.sound import Sound
 from tracker.sources import open_container
 from tracker.stills import PICTURES
@@ -79,8 +79,9 @@ def open_data(path: str | Path, source: Source, info: RunInfo) -> Sink:
 
 
 def _refuse_source(path: Path, source: Source) -> None:
-    if source.path is not None and path.exists() and path.samefile(source.path):
-        raise SinkError(f"{path}: the output is the input itself; choose another name")
+    for name in (path, part_of(path)):  # under which it is written
+        if source.path is not None and name.exists() and name.samefile(source.path):
+            raise SinkError(f"{name}: the output is the input itself; choose another name")
 
 
 class StillSink(PartFile):
@@ -235,6 +236,8 @@ class VideoSink(PartFile):
             if self._settings.faststart:
                 self._move_index_to_front()
         except (OSError, av.error.FFmpegError) as error:
+            with suppress(OSError, av.error.FFmpegError):
+                self._close_containers()
             raise self._failure(error) from error
 
     def _flush(self) -> None:

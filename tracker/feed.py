@@ -87,6 +87,19 @@ def shown_name(spec: str | int | Path) -> str:
     if not is_url(text):
         return Path(text).name or text
     scheme, _, rest = text.partition("://")
-    # Cut at the last @: a password may hold anything, also what ends the host of a proper URL.
-    shown = re.split("[?#]", rest.rpartition("@")[2])[0]
-    return f"{scheme.lower()}://{shown}"
+    return f"{scheme.lower()}://{_host_and_path(rest)}"
+
+
+_HOST_AND_PATH = re.compile(r"(\[[^\]]*\]|[^:@/\[\]]*)(:\d+)?(/[^@]*)?")
+
+
+def _host_and_path(rest: str) -> str:
+    """What may be shown of a URL behind its scheme; "…" where nobody can tell what that is."""
+    before, *query = re.split("[?#]", rest, maxsplit=1)
+    if not query or "@" not in query[0]:
+        return before.rpartition("@")[2]
+    # Either the password has a ? or # in it that should have been escaped, or the query has an @ of its own:
+    # what is the host in the one is a secret in the other.
+    if _HOST_AND_PATH.fullmatch(before):
+        return before
+    return "…" if "@" in before else re.split("[?#]", query[0].rpartition("@")[2])[0]

@@ -26,8 +26,9 @@ class Rate:
 
     def tick(self) -> None:
         """One event, now; from one thread at a time."""
-        self.count += 1
+        # In this order: a reader in between must not take the run for older than its events.
         self._times_s.append(time.monotonic())
+        self.count += 1
 
     def per_second(self) -> float:
         """The rate now, from any thread; it falls to 0 when nothing comes any more."""

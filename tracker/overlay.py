@@ -152,5 +152,5 @@ def _draw_label(
     (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
     x = int(np.clip(corner[0], 0, max(0, image.shape[1] - width)))
     y = int(np.clip(corner[1] - 3 * thick, height, max(height, image.shape[0] - 1)))
-    for shade, width in ((_SHADE, thick + 2), (colour, thick)):
-        cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, shade, width, cv2.LINE_AA)
+    for tone, stroke in ((_SHADE, thick + 2), (colour, thick)):
+        cv2.putText(image, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, scale, tone, stroke, cv2.LINE_AA)

@@ -166,7 +166,11 @@ class ParquetSink(PartFile):
         kinds["joint_name"] = pa.dictionary(pa.int16(), pa.string())
         self._rows: list[tuple[Value, ...]] = []
         try:
-            about = {name: str(value) for name, value in metadata(source, info).items()}
+            # Names of files need not be UTF-8, which the metadata must.
+            about = {
+                name: str(value).encode(errors="backslashreplace")
+                for name, value in metadata(source, info).items()
+            }
             self._schema = pa.schema(list(kinds.items()), metadata=about)
             self._file = self.part.open("wb")
             self._writer = pq.ParquetWriter(self._file, self._schema, compression="zstd")

@@ -51,15 +51,15 @@ def open_source(
     """A source by its name: a video, a picture, a folder of pictures, a camera's index or name, or a URL.
 
     ``start_s`` (inclusive) and ``end_s`` (exclusive) are on the source's clock; at most ``max_frames``
-    frames are given. A URL has ``timeout_s`` seconds to answer, and again for every read; ``camera`` is
-    what to ask of a camera.
+    frames are given. A single picture has no clock, and is given whatever they are. A URL has ``timeout_s``
+    seconds to answer, and again for every read; ``camera`` is what to ask of a camera.
 
     Raises ``SourceError`` for what cannot be read, ``MissingCapability`` for a camera that does not
     open, ``ValueError`` for limits that make no sense.
     """
     check_limits(start_s, end_s, max_frames)
     if isinstance(spec, int) or (isinstance(spec, str) and spec.isdecimal() and not Path(spec).exists()):
-        return CameraSource(int(spec), max_frames, end_s, request=camera)
+        return CameraSource(int(spec), max_frames, end_s, request=camera, start_s=start_s)
     if isinstance(spec, str) and is_url(spec):
         return StreamSource(spec, None, start_s, end_s, max_frames, timeout_s)
     if isinstance(spec, str) and spec.startswith("file://"):
@@ -74,7 +74,7 @@ def open_source(
         called = camera_called(str(spec))
         if called is None:
             raise SourceError(f"{name}: no such file or camera; check the name and the folder")
-        return CameraSource(called.index, max_frames, end_s, called.name, camera)
+        return CameraSource(called.index, max_frames, end_s, called.name, camera, start_s)
     if path.suffix.lower() in PICTURES:
         return StillSource(path)
     if not path.is_file():
@@ -131,13 +131,17 @@ class StreamSource(Source):
         self.time_base = self._stream.time_base or Fraction(1, 90_000)
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(rate) if rate else 25.0
-        # Streams of a broadcast begin anywhere; a clip whose sound begins a little before 0 does not.
-        self.begin_s = max(0.0, (container.start_time or 0) / av.time_base)
+        # Streams of a broadcast begin anywhere, shortly before their clock starts anew below 0; a clip whose
+        # sound alone begins a little before 0 does not.
+        first_s = float((self._stream.start_time or 0) * self.time_base)
+        self.begin_s = max(min(0.0, first_s), (container.start_time or 0) / av.time_base)
         self.frames = self._expected(duration_s)
         self._go_to_start()
         if self._first is None:
-            what = "no frame lies between start and end" if self.start_s > 0 else "no frame can be decoded"
-            raise SourceError(f"{self.name}: {what}; check the file in a player")
+            if self.start_s > 0 and duration_s:
+                lasts = f"it lasts {duration_s:.3g} s"
+                raise SourceError(f"{self.name}: no frame lies between start and end; {lasts}")
+            raise SourceError(f"{self.name}: no frame can be decoded; check the file in a player")
         picture = self._first[0]
         self.rotation = round(-picture.rotation / 90) * 90 % 360
         self._coded = (picture.width, picture.height)
@@ -202,7 +206,7 @@ class StreamSource(Source):
         target = int((max(0.0, self.start_s - back_s) + self.begin_s) / self.time_base)
         try:
             self._container.seek(target, stream=self._stream)
-        except (OSError, av.error.FFmpegError):
+        except (OSError, OverflowError, av.error.FFmpegError):
             return False
         return True
 

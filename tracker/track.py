@@ -39,7 +39,8 @@ class Tracker:
     def change(self, engine: Engine, settings: TrackerSettings) -> None:
         """Go on with another engine or other settings; raises as the constructor does, changing nothing.
 
-        Subjects stay and keep their ids. Those of another skeleton are lost, and their ids do not return.
+        Subjects stay and keep their ids, as many as there may be now. Those of another skeleton are lost, and
+        their ids do not return.
         """
         old, before = self.engine, self.settings
         # Loading a detector takes longer than a frame lasts, and a threshold is dragged frame by frame.
@@ -47,7 +48,8 @@ class Tracker:
             self._detector = make_detector(settings.detector, engine.skeleton, engine.crop_scale)
         self.engine, self.settings = engine, settings
         self._locate = self._locator()
-        self._subjects = self._subjects[: settings.max_subjects] if engine.skeleton == old.skeleton else []
+        kept = self._subjects if engine.skeleton == old.skeleton else []
+        self._subjects = _seen_last(kept, settings.max_subjects)
         if settings.smooth != before.smooth:
             for subject in self._subjects:
                 subject.smooth = self._smoother()
@@ -89,10 +91,7 @@ class Tracker:
         for column in sorted(free)[: max(0, room)]:
             self._subjects.append(self._welcome(found, column, time_s))
         # Who came took the place of who was lost.
-        lost = sorted((each for each in self._subjects if not each.seen), key=lambda each: -each.seen_s)
-        most = self.settings.max_subjects - (len(self._subjects) - len(lost))
-        forgotten = {each.id for each in lost[most:]}
-        self._subjects = [each for each in self._subjects if each.id not in forgotten]
+        self._subjects = _seen_last(self._subjects, self.settings.max_subjects)
 
     def _welcome(self, found: Candidates, column: int, time_s: float) -> Subject:
         return Subject(
@@ -108,6 +107,12 @@ class Tracker:
 
     def _smoother(self) -> Smoother:
         return OneEuro() if self.settings.smooth == "one-euro" else unsmoothed
+
+
+def _seen_last(subjects: list[Subject], most: int) -> list[Subject]:
+    """At most so many of the subjects, those who were seen last, in the order of their ids."""
+    latest = sorted(subjects, key=lambda each: -each.seen_s)[:most]
+    return sorted(latest, key=lambda each: each.id)
 
 
 def _update(subject: Subject, found: Candidates, column: int, time_s: float) -> None:

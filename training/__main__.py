@@ -15,6 +15,7 @@ from training.ablations import ABLATIONS, ablate
 from training.baselines import BASELINES
 from training.benchmarks import PROTOCOLS, as_markdown, measure
 from training.config import PRESETS, with_settings
+from training.evaluate import CROPS
 
 _FINDER = "finder"  # beside the presets: it is no landmark model
 _FINE, _FAILED, _USAGE, _INCAPABLE, _INTERRUPTED = 0, 1, 2, 4, 130
@@ -116,9 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument(
         "data", type=Path, help="folder with index.npz and images/, or a folder of such folders"
     )
-    evaluate.add_argument(
-        "--crop", choices=("truth", "detector"), default="truth", help="where the crops come from"
-    )
+    evaluate.add_argument("--crop", choices=CROPS, default="truth", help="where the crops come from")
     evaluate.add_argument(
         "--protocol",
         choices=PROTOCOLS,

@@ -53,7 +53,7 @@ def warp_like_jitter(
 ) -> Tensor:
     """Images ``(B, C, S, S)`` each moved, scaled and turned at random; what comes in is ``fill``."""
     noise = torch.randn(4, processes.count * len(images), generator=generator).clamp(-2.5, 2.5)
-    noise = processes.share(noise.T).T.to(images.device)
+    noise = processes.share(noise.T).T.to(images.device, non_blocking=True)
     scale, roll = (jitter.scale * noise[2]).exp(), np.deg2rad(jitter.roll) * noise[3]
     cosine, sine = roll.cos() * scale, roll.sin() * scale
     maps = torch.stack(
@@ -71,7 +71,7 @@ def warp_like_jitter(
 
 
 class ThinPlateWarps:
-    """Random thin-plate displacement fields, drawn once and reused with random signs and flips.
+    """Random thin-plate displacement fields, drawn once and reused with random signs.
 
     As KeypointGAN's for stills: 10 x 10 control points over a canvas twice the crop, kernel
     d² log d², weights N(0, 0.0005) plus, half the time, N(0, 0.005).

@@ -91,7 +91,7 @@ def train_baseline(
     log.say(f"{config.skeleton}, {config.network.input_size} px, {task.describe()}, {device}")
     learner = Learner(config, task, device)
     step = 0
-    if stored := checkpoint.resume(path, config, device, ALONE):
+    if stored := checkpoint.resume(path, config, ALONE):
         learner.load_state_dict(stored["learner"])
         step = stored["step"]
         log.say(f"resumed at step {step}")
@@ -111,7 +111,7 @@ def train_baseline(
         log.say(f"interrupted at step {saver.step}; --resume goes on from there")
         return False
     card = {
-        "data": f"{task.describe()}, of {run.data.name}",
+        "data": f"{task.describe()}, of {run.data.absolute().name}",
         "command": run.command,
         "step": saver.step,
         "recipe": config.to_json(),

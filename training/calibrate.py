@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from scipy.optimize import minimize
+from scipy.stats import rankdata
 from torch import Tensor
 
 from engines import crop
@@ -18,7 +17,6 @@ from training.augment import jittered_boxes
 from training.config import DistillConfig, Jitter, TrainConfig
 from training.evaluate import normalised_errors
 from training.images import as_input
-from training.index import load_arrays, read_picture
 from training.stored import StoredSet
 
 _BATCH = 64
@@ -80,12 +78,6 @@ def _evidence(network: LandmarkNet | StudentNet, image: Tensor) -> tuple[Tensor,
     return points, -variance.log(), self_consistency(drawn, points, network.edges)
 
 
-def labelled(images: Path, labels: Path) -> tuple[list[np.ndarray], np.ndarray]:
-    """Pictures in ``images`` and their joints, of an npz with ``name`` and ``pts``."""
-    arrays = load_arrays(labels, "name", "pts")
-    return [read_picture(images / str(name)) for name in arrays["name"]], arrays["pts"].astype(np.float32)
-
-
 @torch.no_grad()
 def self_labelled(
     network: LandmarkNet | StudentNet, config: TrainConfig | DistillConfig, sets: list[StoredSet]
@@ -116,8 +108,11 @@ def _fit(value: Tensor, share: Tensor) -> Tensor:
 
 
 def auc(value: Tensor, positive: Tensor) -> float:
-    """Chance that a positive case has the larger value: 1 perfect, 0.5 blind."""
-    ranks = value.argsort().argsort().double() + 1
+    """Chance that a positive case has the larger value, half of one where they are alike: 0.5 is blind.
+
+    ``value`` ``(N,)``, ``positive`` ``(N,)`` bool; NaN where all are positive or none.
+    """
+    ranks = torch.from_numpy(rankdata(value.numpy()))  # a mean rank for values that are alike
     count = int(positive.sum())
     rest = len(value) - count
     if not count or not rest:

@@ -44,10 +44,11 @@ def save(path: Path, config: Config, contents: dict[str, Any]) -> None:
         raise OSError(f"{path} could not be written ({reason}); the one before it is kept") from error
 
 
-def load(path: Path, config: Config, device: torch.device) -> dict[str, Any]:
+def load(path: Path, config: Config) -> dict[str, Any]:
     """What was saved. Raises ``ValueError`` for a damaged file and for one of another configuration."""
     try:
-        stored = torch.load(path, map_location=device, weights_only=True)
+        # Not on a GPU: what counts an optimiser's steps would stay there, and every step wait for it.
+        stored = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
         raise ValueError(f"{path} is damaged or no checkpoint ({reason}): delete it to start anew") from error
@@ -61,13 +62,13 @@ def load(path: Path, config: Config, device: torch.device) -> dict[str, Any]:
     return stored
 
 
-def resume(path: Path, config: Config, device: torch.device, processes: Processes) -> dict[str, Any] | None:
+def resume(path: Path, config: Config, processes: Processes) -> dict[str, Any] | None:
     """What was saved after some ``step``, or None when there is nothing; however many processes saved it.
 
     Raises ``ValueError`` as ``load`` does, and where ``processes`` do not all find the same.
     """
     with processes.agreed():
-        stored = load(path, config, device) if path.exists() else None
+        stored = load(path, config) if path.exists() else None
     same = processes.everywhere_same(stored["step"] if stored else _NOTHING)
     with processes.agreed():
         if not same:

@@ -52,14 +52,13 @@ class Clips:
     def __init__(self, files: Sequence[Path], finder: FinderModel) -> None:
         """Look through all of them. Raises ``ValueError`` for one that cannot be read."""
         engines = _engines()
-        self._clips = {
-            path.stem: _labelled(_frames(path), finder, engines, _believed(path)) for path in files
-        }
+        self._names = [path.stem for path in files]
+        self._clips = [_labelled(_frames(path), finder, engines, _believed(path)) for path in files]
 
     def describe(self) -> str:
         """How much there is and what was found in it, in a line."""
         parts = []
-        for name, frames in self._clips.items():
+        for name, frames in zip(self._names, self._clips, strict=True):
             counts = {kind: sum(len(each.boxes[kind]) for each in frames) for kind in KINDS}
             found = ", ".join(f"{count} of {kind}" for kind, count in counts.items() if count) or "nobody"
             parts.append(f"{name} ({len(frames)} frames: {found})")
@@ -67,7 +66,7 @@ class Clips:
 
     def scene(self, rng: np.random.Generator, width: int, height: int) -> Scene:
         """A frame, or nearly all of one, as a scene of that size."""
-        frames = list(self._clips.values())[rng.integers(len(self._clips))]
+        frames = self._clips[rng.integers(len(self._clips))]
         chosen = frames[rng.integers(len(frames))]
         rows, columns = chosen.image.shape[:2]
         scale = min(width / columns, height / rows) * float(np.exp(rng.uniform(-1, 1) * np.log(_ZOOM)))
@@ -98,7 +97,7 @@ def _engines() -> dict[str, Engine]:
 
 
 def _frames(path: Path) -> list[np.ndarray]:
-    """Every so many frames of a clip, RGB."""
+    """Every so many frames of a clip, ``(H, W, 3)`` uint8 RGB. Raises ``ValueError`` where there is none."""
     video = cv2.VideoCapture(str(path))
     frames = []
     number = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -87,15 +88,6 @@ class TrainConfig(Recipe):
     ablation: str = ""
     prior_size: int = 0
 
-    @classmethod
-    def from_json(cls, text: str) -> TrainConfig:
-        """The inverse."""
-        values = json.loads(text)
-        values["network"] = NetworkConfig(**values["network"])
-        for name in ("jitter", "box_noise", "d_augment"):
-            values[name] = Jitter(**values[name])
-        return cls(**values)
-
 
 @dataclass(frozen=True)
 class DistillConfig(Recipe):
@@ -121,15 +113,6 @@ class DistillConfig(Recipe):
     absent: float = 0.15
     set_weights: dict[str, float] = field(default_factory=dict)
 
-    @classmethod
-    def from_json(cls, text: str) -> DistillConfig:
-        """The inverse."""
-        values = json.loads(text)
-        values["network"] = StudentConfig(**values["network"])
-        for name in ("near", "far"):
-            values[name] = Jitter(**values[name])
-        return cls(**values)
-
 
 @dataclass(frozen=True)
 class FindingConfig(Recipe):
@@ -147,13 +130,6 @@ class FindingConfig(Recipe):
     place: float = 4.0
     clips: float = 0.4
     network: FinderConfig = field(default_factory=FinderConfig)
-
-    @classmethod
-    def from_json(cls, text: str) -> FindingConfig:
-        """The inverse."""
-        values = json.loads(text)
-        values["network"] = FinderConfig(tuple(values["network"]["widths"]))
-        return cls(**values)
 
 
 _FACE_SETS = {"ytf": 0.4, "videoframes": 0.15, "helen": 0.45}
@@ -235,7 +211,7 @@ Config = TypeVar("Config")
 def with_settings(config: Config, settings: list[str]) -> Config:
     """``config`` with ``key=value`` or ``group.key=value`` replaced; values are read as JSON numbers.
 
-    Raises ``ValueError`` for a key that there is not or a value that is no number.
+    Raises ``ValueError`` for a key that there is not or a value that is no finite number.
     """
     for setting in settings:
         key, _, text = setting.partition("=")
@@ -261,6 +237,7 @@ def _replace(values: Any, key: str, value: object, setting: str) -> Any:
     elif (
         isinstance(value, bool)
         or not isinstance(value, (int, float))
+        or (isinstance(value, float) and not math.isfinite(value))
         or not isinstance(current, (int, float))
     ):
         raise ValueError(f"--set {setting}: {key!r} takes a number")

@@ -96,7 +96,7 @@ def distill(
         exam = Lessons(unseen, taught[len(sets) :], config)
         pupil = Pupil(config, skeleton, device)
         step = 0
-        if stored := checkpoint.resume(run.out / "checkpoint.pt", config, device, ALONE):
+        if stored := checkpoint.resume(run.out / "checkpoint.pt", config, ALONE):
             pupil.load_state_dict(stored["learner"])
             step = stored["step"]
             log.say(f"resumed at step {step}")

@@ -16,8 +16,9 @@ from engines.network import LandmarkNet, PoseRegressor, SkeletonDrawer
 from engines.skeleton import SKELETONS
 from engines.student import StudentNet
 from training.ablations import departures
-from training.calibrate import NEAR_PERCENT, calibrate, labelled, self_labelled
+from training.calibrate import NEAR_PERCENT, calibrate, self_labelled
 from training.config import DistillConfig, TrainConfig
+from training.index import label_files, read_labelled
 from training.stored import StoredSet
 
 LICENCE = "research use only: trained on pictures of people without a licence for more; see weights/NOTICE.md"
@@ -70,9 +71,10 @@ def export_model(
     step: int,
     start: Model | None = None,
 ) -> None:
-    """Write Φ and η, learned from ``sets``, with a card; scores are calibrated with ``data/labels``.
+    """Write Φ and η, learned from ``sets``, with a card; scores are calibrated with labels in ``data``.
 
-    Without any there, with what the model itself finds in ``sets``. ``start``: what the run began with.
+    These are the first of ``label_files``; without any, what the model itself finds in ``sets`` is taken.
+    ``start``: what the run began with.
     """
     skeleton = SKELETONS[config.skeleton]
     network = LandmarkNet(skeleton, config.network)
@@ -82,7 +84,7 @@ def export_model(
     pictures = sum(len(each.images) for each in sets)
     card: dict[str, Any] = {
         "method": "KeypointGAN (Jakab, Gupta, Bilen, Vedaldi, CVPR 2020); no paired label was used",
-        "data": f"{pictures} unlabelled pictures and unpaired poses of {data.name}",
+        "data": f"{pictures} unlabelled pictures and unpaired poses of {data.absolute().name}",
         "command": command,
         "step": step,
         "recipe": config.to_json(),
@@ -124,7 +126,8 @@ def export_student(
     card: dict[str, Any] = {
         "method": "one direct network, distilled from a teacher's landmarks; no paired label was used",
         "teacher": {"name": teacher.name, "digest": teacher.digest, "method": teacher.card.get("method")},
-        "data": f"{pictures} unlabelled pictures of {data.name}; the teacher's: {teacher.card.get('data')}",
+        "data": f"{pictures} unlabelled pictures of {data.absolute().name};"
+        f" the teacher's: {teacher.card.get('data')}",
         "command": command,
         "step": step,
         "recipe": config.to_json(),
@@ -143,10 +146,9 @@ def _score(
     sets: list[StoredSet],
 ) -> dict[str, Any]:
     """Calibrate the scores, in place; what a card says of them."""
-    labels = next(iter(sorted((data / "labels").glob("*_train.npz"))), None)
-    if labels:
-        images = data / "train" / labels.stem.removesuffix("_train") / "images"
-        fit = calibrate(network, config, *labelled(images, labels))
+    if files := label_files(data):
+        labels, images = files[0]
+        fit = calibrate(network, config, *read_labelled(labels, images))
         source = f"{labels.stem} (training pictures; moves no point)"
     else:
         fit = calibrate(network, config, *self_labelled(network, config, sets))

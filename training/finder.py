@@ -76,7 +76,7 @@ def train_finder(run: Run, config: FindingConfig, resume: bool, sources: Sources
     learner = FinderLearner(config, start)
     first = 0
     if path.exists():
-        stored = checkpoint.load(path, config, torch.device("cpu"))
+        stored = checkpoint.load(path, config)
         learner.load_state_dict(stored["learner"])
         first = stored["step"]
         log.say(f"resumed at step {first}")

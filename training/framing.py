@@ -41,7 +41,7 @@ def frame(
     Raises ``ValueError`` when what is stored is of other pictures.
     """
     if path.exists():
-        stored = checkpoint.load(path, config, torch.device("cpu"))["boxes"]
+        stored = checkpoint.load(path, config)["boxes"]
         if [len(boxes) for boxes in stored] != [len(each.boxes) for each in sets]:
             raise ValueError(f"{path} is of other pictures: choose another --out")
         for each, boxes in zip(sets, stored, strict=True):

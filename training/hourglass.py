@@ -119,10 +119,11 @@ class StackedHourglass(nn.Module):
 def peaks(maps: Tensor) -> Tensor:
     """The highest point ``(B, K, 2)`` of each of ``maps`` ``(B, K, S, S)``, normalised, finer than a cell.
 
-    Along x and y the logarithm of a Gaussian is a parabola, which the peak and its neighbours determine.
+    Along x and y the logarithm of a Gaussian is a parabola, which the peak and its neighbours determine. A
+    peak in an outer cell has one neighbour only, and stays in the middle of its cell.
     """
     size = maps.shape[-1]
-    logs = F.pad(maps.float().clamp_min(1e-4).log(), (1, 1, 1, 1), mode="replicate").flatten(2)
+    logs = F.pad(maps.float().clamp_min(1e-4).log(), (1, 1, 1, 1), mode="reflect").flatten(2)
     highest = maps.flatten(2).argmax(-1)
     column, row = highest % size, highest // size
     middle = (row + 1) * (size + 2) + column + 1

@@ -48,10 +48,11 @@ class Batch:
     negatives: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The batch on another device."""
-        return Batch(
-            **{each.name: getattr(self, each.name).to(device, non_blocking=True) for each in fields(self)}
-        )
+        """The batch on another device; a GPU takes it from pinned memory, while it computes."""
+        tensors = {each.name: getattr(self, each.name) for each in fields(self)}
+        if device.type == "cuda":
+            tensors = {name: tensor.pin_memory() for name, tensor in tensors.items()}
+        return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
 
 
 def as_input(images: Tensor) -> Tensor:

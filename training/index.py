@@ -1,4 +1,4 @@
-"""A folder of pictures: ``images/`` and ``index.npz``, whose arrays have a row a picture."""
+"""Pictures and what lies beside them: ``index.npz`` of a set, labels; their arrays have a row a picture."""
 
 from __future__ import annotations
 
@@ -23,6 +23,23 @@ def load_arrays(path: Path, *wanted: str) -> dict[str, np.ndarray]:
     if "name" in wanted and (short := [key for key in wanted if len(arrays[key]) != len(arrays["name"])]):
         raise ValueError(f"{path}: {short[0]} has not as many rows as name")
     return arrays
+
+
+def label_files(data: Path) -> list[tuple[Path, Path]]:
+    """Files ``data/labels/NAME_train.npz``, each with the folder ``data/train/NAME/images`` that it is of."""
+    return [
+        (path, data / "train" / path.stem.removesuffix("_train") / "images")
+        for path in sorted((data / "labels").glob("*_train.npz"))
+    ]
+
+
+def read_labelled(labels: Path, images: Path) -> tuple[list[np.ndarray], np.ndarray]:
+    """Pictures in ``images`` and their joints ``(N, K, 2)`` float32 in pixels.
+
+    ``labels`` is an npz with ``name`` and ``pts``. Raises ``ValueError`` when it or a picture cannot be read.
+    """
+    arrays = load_arrays(labels, "name", "pts")
+    return [read_picture(images / str(name)) for name in arrays["name"]], arrays["pts"].astype(np.float32)
 
 
 def read_picture(path: Path) -> np.ndarray:

@@ -17,8 +17,8 @@ from engines import crop
 from engines.network import NetworkConfig
 from engines.skeleton import SKELETONS, Skeleton
 from training.augment import jittered_boxes, random_colours
-from training.calibrate import labelled
 from training.config import Jitter, Recipe
+from training.index import label_files, read_labelled
 from training.poses import place
 
 _HELD_OUT = 10  # one picture in so many is only measured on
@@ -63,8 +63,8 @@ def load_labels(data: Path, skeleton: Skeleton) -> tuple[LabelledPictures, Label
     """
     images: list[np.ndarray] = []
     points: list[np.ndarray] = []
-    for path in sorted((data / "labels").glob("*_train.npz")):
-        here, own = labelled(data / "train" / path.stem.removesuffix("_train") / "images", path)
+    for path, folder in label_files(data):
+        here, own = read_labelled(path, folder)
         if own.shape[1:] != (len(skeleton.joints), 2):
             raise ValueError(f"{path}: pts of shape {own.shape} are not of {skeleton.name}")
         images += here

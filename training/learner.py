@@ -117,7 +117,7 @@ class Learner:
         for name, part in self._parts().items():
             part.load_state_dict(state[name])
         self.perceptual.running.copy_(state["perceptual_running"])
-        self.mean_shape.mean = state["mean_shape"]
+        self.mean_shape.mean = state["mean_shape"].to(self.device)
 
     def begin_with(self, model: Model, decoder: DecoderModel) -> None:
         """Take over the weights of an exported model and of its decoder; D starts anew."""
@@ -139,7 +139,7 @@ class Learner:
             images = torch.cat([batch.puppets, batch.negatives, batch.image])
         else:
             on_picture = self.mean_pose * batch.boxes[:, None, 2:] + batch.boxes[:, None, :2]
-            poses = apply_maps(on_picture, torch.linalg.inv(batch.maps))
+            poses = apply_maps(on_picture, losses.inverse(batch.maps))
             images = batch.image
         with autocast(self.device), frozen(self.regressor):
             drawn, blank, _ = self.drawer(as_input(images)).tensor_split(
@@ -229,6 +229,7 @@ class Learner:
         drawn = drawn.detach().float()
         everything = self.processes.whole(drawn)
         chosen = torch.randperm(len(everything), generator=generator)[: self.processes.count * len(real)]
+        chosen = chosen.to(everything.device, non_blocking=True)  # or indexing would wait for a GPU
         fake = self.processes.share(self.pool.swap(everything[chosen], generator))
         with autocast(self.device):
             both = self.discriminator(self._augmented(torch.cat([real, fake]), generator))

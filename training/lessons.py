@@ -144,7 +144,7 @@ def _stored(path: Path, sets: list[StoredSet], digest: str, config: DistillConfi
     """What ``path`` holds of the first ``sets``."""
     if not path.exists():
         return []
-    stored = checkpoint.load(path, config, torch.device("cpu"))
+    stored = checkpoint.load(path, config)
     if stored["teacher"] != digest:
         raise ValueError(f"{path} holds the answers of another teacher: choose another --out")
     counts = [len(each.images) for each in sets[: len(stored["points"])]]

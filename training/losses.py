@@ -35,8 +35,14 @@ def equivariance(
     is the other's mirror image and joints trade names by ``mirror`` ``(K,)``.
     """
     renamed = torch.where(flip[:, None, None], other_points[:, mirror], other_points)
-    moved = apply_maps(renamed, torch.linalg.inv(maps) @ other_maps)
+    moved = apply_maps(renamed, inverse(maps) @ other_maps)
     return distance(points, moved)
+
+
+def inverse(maps: Tensor) -> Tensor:
+    """Maps ``(B, 3, 3)`` the other way round; unlike ``torch.linalg.inv`` it does not wait for a GPU."""
+    found: Tensor = torch.linalg.inv_ex(maps).inverse
+    return found
 
 
 def in_boxes(points: Tensor, maps: Tensor, boxes: Tensor, mirror: Tensor) -> Tensor:
@@ -70,6 +76,8 @@ class MeanShape:
         ``across`` makes of this process's value the mean over all that share a batch.
         """
         self._target, self._mirror, self._memory, self._across = target, mirror, memory, across
+        # Made here: to make it from numbers in every step would wait for a GPU.
+        self._flip = torch.tensor([-1.0, 1.0], device=target.device)
         self.mean = target.clone()
 
     def __call__(self, points: Tensor, trusted: Tensor) -> Tensor:
@@ -81,8 +89,7 @@ class MeanShape:
         weight = trusted[:, None, None] / torch.where(count > 0, count, 1)
         here = (points * weight).sum(0)
         # The prior holds every pose with its mirror image: so do the pictures.
-        flip = torch.tensor([-1.0, 1.0], device=points.device)
-        here = (here + here[self._mirror] * flip) / 2
+        here = (here + here[self._mirror] * self._flip) / 2
         seen = self._across(here.detach())
         # Not ``if``: a GPU would have to be waited for.
         self.mean = torch.where(count > 0, self._memory * self.mean + (1 - self._memory) * seen, self.mean)

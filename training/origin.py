@@ -19,7 +19,8 @@ def keep_to_origin(run: Run, perceptual: nn.Module, start: Model | None, picture
     Raises ``ValueError`` with the names of what differs, ``OSError`` when the disk refuses.
     """
     origin = {
-        "--data": f"{run.data.name}, {pictures} pictures",
+        # Absolute, as "." has no name of its own.
+        "--data": f"{run.data.absolute().name}, {pictures} pictures",
         "--perceptual": _digest(perceptual),
         "--start": start.digest if start else "",
         "--negatives": " ".join("/".join(folder.parts[-2:]) for folder in run.negatives),

@@ -36,12 +36,10 @@ class PosePrior:
     ) -> None:
         """``poses`` ``(N, K, 2)`` and how often each is drawn, ``weights`` ``(N,)``: by default alike.
 
-        The same of ``views`` and their weights.
+        The same of ``views`` and their weights. Raises ``ValueError`` for poses of another skeleton, and as
+        ``projection.in_own_box`` does.
         """
-        if poses.ndim != 3 or poses.shape[1:] != (len(skeleton.joints), 2):
-            raise ValueError(
-                f"poses {poses.shape} do not fit {skeleton.name}: want (N, {len(skeleton.joints)}, 2)"
-            )
+        _check_shape(poses, skeleton)
         poses = projection.in_own_box(poses)
         mirrored = poses[:, skeleton.mirror] * [-1, 1]
         self.poses = np.concatenate([poses, mirrored]).astype(np.float32)
@@ -71,6 +69,13 @@ class PosePrior:
         return place(torch.from_numpy(poses), boxes, self._config.network.input_size)
 
 
+def _check_shape(poses: np.ndarray, skeleton: Skeleton, source: str = "") -> None:
+    if poses.ndim != 3 or poses.shape[1:] != (len(skeleton.joints), 2):
+        raise ValueError(
+            f"{source}poses {poses.shape} do not fit {skeleton.name}: want (N, {len(skeleton.joints)}, 2)"
+        )
+
+
 def _shares(weights: np.ndarray | None, count: int) -> np.ndarray:
     """``weights`` ``(count,)``, by default alike, so that they add up to 1."""
     weights = np.ones(count) if weights is None else weights
@@ -87,7 +92,8 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
 
     A file holds ``pts`` ``(N, K, 2)``, or ``poses`` or ``joints`` ``(N, J, 2 or 3)`` whose joints are named:
     in space they are seen by a camera, in a picture what joints they lack is put between the others.
-    Of all that, ``config.prior_size`` poses or, at 0, every one. Raises ``ValueError`` where none is left.
+    Of all that, ``config.prior_size`` poses or, at 0, every one. Raises ``ValueError`` where none is left,
+    and for poses that do not fit.
     """
     rng = np.random.default_rng(config.seed)
     found: list[np.ndarray] = []
@@ -103,6 +109,7 @@ def load_prior(folder: Path, skeleton: Skeleton, config: TrainConfig) -> PosePri
             left_out.append(path.stem)
             continue
         if "pts" in arrays:
+            _check_shape(arrays["pts"], skeleton, f"{path}: ")
             found.append(arrays["pts"])
             source += list(arrays.get("subset", np.full(len(arrays["pts"]), path.stem)))
         elif {"poses", "joints"} <= arrays.keys() or {"joints", "joint_names"} <= arrays.keys():

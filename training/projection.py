@@ -168,9 +168,17 @@ def lift(poses: np.ndarray, views: np.ndarray) -> np.ndarray:
 
 
 def in_own_box(poses: np.ndarray) -> np.ndarray:
-    """Poses ``(N, K, 2)`` in units of the longer side of their box, whose centre is the origin."""
+    """Poses ``(N, K, 2)`` in units of the longer side of their box, whose centre is the origin.
+
+    Raises ``ValueError`` for poses whose joints all lie in one point, or one of them nowhere.
+    """
     low, high = poses.min(axis=1, keepdims=True), poses.max(axis=1, keepdims=True)
-    return np.asarray((poses - (low + high) / 2) / (high - low).max(axis=2, keepdims=True))
+    side = (high - low).max(axis=2, keepdims=True)
+    if wrong := np.count_nonzero(~(np.isfinite(side) & (side > 0))):
+        raise ValueError(
+            f"{wrong} of {len(poses)} poses have no extent, or joints without a place: leave them out"
+        )
+    return np.asarray((poses - (low + high) / 2) / side)
 
 
 def complete(points: np.ndarray, names: list[str], skeleton: Skeleton) -> np.ndarray:

@@ -48,7 +48,7 @@ def pretrain(
     edges = torch.tensor(skeleton.layers, device=device)
     optimiser = torch.optim.Adam(regressor.parameters(), config.regressor_lr, betas=(0.5, 0.999))
     step, stopped = 0, False
-    if stored := checkpoint.resume(path, config, device, processes):
+    if stored := checkpoint.resume(path, config, processes):
         regressor.load_state_dict(stored["regressor"])
         optimiser.load_state_dict(stored["optimiser"])
         step = stored["step"]

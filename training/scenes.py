@@ -216,11 +216,11 @@ class Scenes:
         """A subject into a scene, where it hides no other."""
         height, width = canvas.shape[:2]
         image, box, outline = self._kinds[name].draw(rng)
-        taken = [each for others in boxes.values() for each in others]
+        occupied = [each for others in boxes.values() for each in others]
         for _ in range(8):
             side = min(width, height) * np.exp(rng.uniform(np.log(_SMALLEST[name]), np.log(_LARGEST[name])))
             own, warp = _placed(rng, box, side, width, height, name)
-            if not any(_near(own, each) for each in taken):
+            if not any(_near(own, each) for each in occupied):
                 break
         else:
             return

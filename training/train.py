@@ -84,7 +84,7 @@ def train(
 
     with interruptible(processes) as stopping:
         first = -config.warm_start_steps
-        if stored := checkpoint.resume(run.out / "checkpoint.pt", config, device, processes):
+        if stored := checkpoint.resume(run.out / "checkpoint.pt", config, processes):
             learner.load_state_dict(stored["learner"])
             first = stored["step"]
             log.say(f"resumed at step {first}")
@@ -127,7 +127,7 @@ def train(
                 else:
                     rng = np.random.default_rng([config.seed, number])
                     poses = processes.share(prior.sample(config.batch, rng))
-                    losses = learner.step(number, batch, poses.to(device))
+                    losses = learner.step(number, batch, poses.to(device, non_blocking=True))
                 saver.after(number, losses)
                 if number % _LOOK_EVERY == 0:
                     with processes.agreed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from engines import load_model
+from engines.engine import check_names
 from ui.failures import Exit, UsageError, usage
 from ui.interrupt import Cancel, Interrupt
+from ui.jobs import check_reports
 from ui.machine import TENSORRT_PACKAGES, machine, versions
 from ui.portrait import portrait_crops
 from ui.race import Race, Row
@@ -34,13 +37,10 @@ def run_bench(
     markdown: Path | None,
 ) -> Exit:
     """The whole command: measure, print the tables to stdout, write the files."""
-    with usage():
-        sizes = [int(each) for each in batches.split(",")]
-    if not sizes or min(sizes) < 1:
-        raise UsageError(f"batch {batches!r} is not a list of numbers from 1 up")
-    for path in (json_file, markdown):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise UsageError(f"{path}: there is no such folder")
+    if not re.fullmatch(r"0*[1-9]\d*(,0*[1-9]\d*)*", batches):
+        raise UsageError(f"batch {batches!r} is not a list of numbers from 1 up, such as 1,8,64")
+    sizes = [int(each) for each in batches.split(",")]
+    check_reports((json_file, markdown))
     # What was measured until Ctrl-C is kept: a run may take half an hour.
     with Interrupt() as cancel, cancel.held():
         figures = measure(model, runtimes.split(","), precisions.split(","), sizes, video, cancel=cancel)
@@ -83,7 +83,10 @@ def measure(
     ``SourceError`` for a video that cannot be read.
     """
     cancel = cancel or Cancel()
+    ways = [(runtime, precision) for runtime in runtimes for precision in precisions]
     with usage():
+        for way in ways:  # before any of them is timed
+            check_names(*way)
         loaded = load_model(model)
     crops = portrait_crops(loaded)
     stages: StageFigures | None = None
@@ -92,7 +95,6 @@ def measure(
         stages = time_stages(loaded, video, cancel)
     if stages is not None:
         crops = np.concatenate([crops, stages.crops])
-    ways = [(runtime, precision) for runtime in runtimes for precision in precisions]
     rows = Race(loaded, ways, crops, say, cancel).run(batches)
     found: dict[str, object] = {
         "machine": machine(),

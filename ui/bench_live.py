@@ -20,6 +20,7 @@ from tracker.values import NOBODY
 from ui.failures import Exit, usage
 from ui.headless import run_session
 from ui.interrupt import Interrupt
+from ui.jobs import check_reports
 from ui.machine import machine, versions
 
 _SIZE = (1280, 720)
@@ -33,6 +34,7 @@ _COLUMNS = ("fps_in", "fps_processed", "fps_shown", "latency_p50_ms", "latency_p
 
 def run_bench_live(model: str, clip: Path, json_file: Path | None, markdown: Path | None) -> Exit:
     """The whole command: measure, print the table to stdout, write the files."""
+    check_reports((json_file, markdown))
     with usage():
         loaded = load_model(model)
     found: dict[str, object] = {

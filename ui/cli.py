@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -20,7 +22,7 @@ from ui.failures import complain
 
 app = typer.Typer(
     name="kptrack",
-    help="Real-time keypoint tracker: landmarks on faces, in video files and pictures.",
+    help="Real-time keypoint tracker: landmarks on faces, people and heads of cats, in video files and live.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -65,8 +67,18 @@ def run(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _fill_closed_streams() -> None:
+    """Else the next file that is opened gets the number of a stream, and libraries complain into it."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
+
+
 def main() -> None:
     """Entry point of the command."""
+    _fill_closed_streams()
     code = run()
     from ui.interrupt import leave
 

@@ -19,6 +19,7 @@ from tracker.export import StillSink
 from tracker.feed import is_url
 from tracker.joints import joints_called
 from tracker.redraw import RESULTS, NoSubjectError, Portrait, Redrawer
+from tracker.sinks import part_of
 from tracker.stills import PICTURES
 from tracker.values import NOBODY
 from ui.failures import Exit, UsageError, usage
@@ -190,13 +191,12 @@ def check_output(out: Path, sources: Sequence[str], overwrite: bool) -> None:
     """Refuse a name that is no picture's, a folder's or an input's, or is taken. Raises ``UsageError``."""
     if out.suffix.lower() not in PICTURES:
         raise UsageError(f"{out}: choose a name that ends in {', '.join(PICTURES)}")
-    if not out.exists():
-        return
     if out.is_dir():
         raise UsageError(f"{out} is a folder: choose another name")
-    if any(Path(each).exists() and out.samefile(each) for each in sources):
-        raise UsageError(f"{out} is an input: choose another name")
-    if not overwrite:
+    for name in (out, part_of(out)):  # under which it is written
+        if name.exists() and any(Path(each).exists() and name.samefile(each) for each in sources):
+            raise UsageError(f"{name} is an input: choose another name")
+    if out.exists() and not overwrite:
         raise UsageError(f"{out} exists: give --overwrite or another --out")
 
 

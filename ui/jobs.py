@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tracker.feed import is_url, shown_name
 from tracker.records import DATA_SUFFIXES
+from tracker.sinks import part_of
 from tracker.stills import PICTURES, VIDEOS, is_result, list_inputs
 from ui.failures import UsageError
 
@@ -53,16 +54,20 @@ def plan(
     named = output if output is not None and _is_name(output) else None
     if named is not None:
         _check_name(named, sources)
+    elif output is not None and output.is_file():
+        raise UsageError(f"-o {output} is a file: give a folder or a name ending in .mp4")
     jobs = []
     folders = [output / below if output is not None else _home(source) for source, below in sources]
-    stems = Counter((folder, _stem(source)) for folder, (source, _) in zip(folders, sources, strict=True))
-    for folder, (source, _) in zip(folders, sources, strict=True):
+    # A folder may be named in two ways.
+    places = [(folder.resolve(), _stem(source)) for folder, (source, _) in zip(folders, sources, strict=True)]
+    shared = {place for place, count in Counter(places).items() if count > 1}
+    for folder, place, (source, _) in zip(folders, places, sources, strict=True):
         if named is not None:
             base = named
         else:
             # A picture and its clip often share a name: then the ending tells their results apart.
             stem = _stem(source)
-            stem = f"{stem}{_suffix(source)}" if stems[folder, stem] > 1 else stem
+            stem = f"{stem}{_suffix(source)}" if place in shared else stem
             base = folder / f"{stem}.kptrack{_ending(source)}"
         jobs.append(
             Job(
@@ -80,8 +85,7 @@ def _expand(inputs: Sequence[str], recursive: bool) -> Iterable[tuple[str, Path]
 
     Of several names those of results are left out, as in a folder: ``*.mp4`` stands for them too.
     """
-    if not all(inputs):
-        raise UsageError("an input has no name: is a variable of the shell empty?")
+    check_named(*inputs)
     named = [name for name in inputs if is_url(name) or not is_result(Path(name))]
     for name in named or inputs:
         if not is_url(name) and Path(name).is_dir():
@@ -132,14 +136,14 @@ def _check_name(output: Path, sources: Sequence[tuple[str, Path]]) -> None:
 
 
 def _check_distinct(jobs: Sequence[Job]) -> None:
-    """No output is an input, and no two inputs have the same output."""
+    """No output is an input, nor bears its name until it is whole; no two inputs have the same output."""
     read = {Path(job.source).resolve() for job in jobs if not is_url(job.source)}
     for job in jobs:
-        for path in job.outputs:
+        for path in (name for each in job.outputs for name in (each, part_of(each))):
             same = path.exists() and any(each.exists() and path.samefile(each) for each in read)
             if same or path.resolve() in read:
                 raise UsageError(f"{path} is an input: give another name with -o")
-    for path, count in Counter(path for job in jobs for path in job.outputs).items():
+    for path, count in Counter(path.resolve() for job in jobs for path in job.outputs).items():
         if count > 1:
             raise UsageError(f"{path} would be the result of {count} inputs: process them one by one with -o")
 
@@ -167,6 +171,21 @@ def settle_existing(jobs: Sequence[Job], skip: bool, overwrite: bool) -> list[Jo
             if path.exists():
                 raise UsageError(f"{path} exists: give --overwrite, --skip-existing or another -o")
     return list(jobs)
+
+
+def check_named(*inputs: str | None) -> None:
+    """Refuse an empty name, which would stand for the working folder; None is none. Raises ``UsageError``."""
+    if "" in inputs:
+        raise UsageError("an input has no name: is a variable of the shell empty?")
+
+
+def check_reports(paths: Iterable[Path | None]) -> None:
+    """Refuse names under which the figures of a long run could not be kept. Raises ``UsageError``."""
+    for path in paths:
+        if path is not None and path.is_dir():
+            raise UsageError(f"{path} is a folder: give the name of a file")
+        if path is not None and not path.absolute().parent.is_dir():
+            raise UsageError(f"{path}: there is no such folder")
 
 
 def parse_time(text: str) -> float:

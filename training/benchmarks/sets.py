@@ -16,9 +16,8 @@ import numpy as np
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN, Skeleton
 from training.benchmarks.cat_head import MEASURES
 from training.benchmarks.protocol import Benchmark, Measure, Sample
-from training.calibrate import labelled
 from training.evaluate import LabelledSet, load_labelled, normalised_errors
-from training.index import load_arrays
+from training.index import label_files, load_arrays, read_labelled
 
 _UNITS = {FACE68.name: "NME %", CAT_HEAD.name: "NME %", HUMAN.name: "% of the crop"}
 
@@ -72,10 +71,9 @@ def _samples(sets: list[LabelledSet]) -> Iterator[Sample]:
 def _training(root: Path) -> Iterator[Sample]:
     """The labelled pictures beside the test sets."""
     beside = root.resolve().parents[:2]
-    files = [path for folder in beside for path in sorted(folder.glob("labels/*_train.npz"))]
+    files = [each for folder in beside for each in label_files(folder)]
     if not files:
         raise ValueError(f"no labels to fit a regression on: want labels/NAME_train.npz beside {root}")
-    for path in files:
-        name = path.stem.removesuffix("_train")
-        images, points = labelled(path.parent.parent / "train" / name / "images", path)
-        yield from (Sample(image, own, name) for image, own in zip(images, points, strict=True))
+    for labels, folder in files:
+        images, points = read_labelled(labels, folder)
+        yield from (Sample(image, own, folder.parent.name) for image, own in zip(images, points, strict=True))

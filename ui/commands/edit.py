@@ -72,7 +72,9 @@ def edit(
         raise UsageError("--out needs an IMAGE" + (" or --target IMAGE" if style else ""))
     from tracker import TrackerSettings
     from ui.edit import EditOptions, run_edit
+    from ui.jobs import check_named
 
+    check_named(source, style)
     with usage():
         settings = TrackerSettings(min_score=min_score, detector=detector)
         options = EditOptions(model, decoder, device, settings, result, frame)

@@ -71,21 +71,22 @@ def live(
     from engines.automatic import live_model
     from tracker import TrackerSettings
     from tracker.live import CameraRequest
-    from ui.jobs import parse_time
+    from ui.jobs import check_named, parse_time
     from ui.live import LiveOptions, parse_size
 
+    check_named(source)
     with usage():
         options = LiveOptions(
-            model=model or live_model(device),
+            model=live_model(device) if model is None else model,
             runtime=runtime,
             precision=precision,
             device=device,
             settings=TrackerSettings(min_score, max_subjects, detect_every, detector, smooth),
-            camera=CameraRequest(parse_size(camera_size) if camera_size else None, camera_fps),
+            camera=CameraRequest(parse_size(camera_size) if camera_size is not None else None, camera_fps),
             mirror=mirror,
             record=record,
             data=write_data,
-            duration_s=parse_time(duration) if duration else None,
+            duration_s=parse_time(duration) if duration is not None else None,
         )
     if window:
         from ui.window.app import run_window

@@ -13,8 +13,10 @@ Runtime = Annotated[
 Precision = Annotated[str, typer.Option(metavar="auto|fp32|bf16|fp16", help="Number format of the network.")]
 Device = Annotated[str, typer.Option(metavar="auto|cpu|cuda:N", help="Where the network runs.")]
 MinScore = Annotated[float, typer.Option(min=0, max=1, help="Subjects below it are not followed.")]
-MaxSubjects = Annotated[int, typer.Option(min=1, help="At most so many subjects at once.")]
-DetectEvery = Annotated[int, typer.Option(min=1, help="Frames between two searches for more subjects.")]
+MaxSubjects = Annotated[int, typer.Option(min=1, max=64, help="At most so many subjects at once.")]
+DetectEvery = Annotated[
+    int, typer.Option(min=1, max=100_000, help="Frames between two searches for more subjects.")
+]
 Detector = Annotated[
     str, typer.Option(metavar="auto|learned|haar|hog|center", help="How subjects are found.")
 ]

@@ -96,8 +96,8 @@ def process(
             settings=TrackerSettings(min_score, max_subjects, detect_every, detector, smooth),
             video=VideoSettings(codec, preset, crf, faststart, audio),
             overlay=Overlay(parts, black_background, min_score),
-            start_s=parse_time(start) if start else 0.0,
-            end_s=parse_time(end) if end else None,
+            start_s=parse_time(start) if start is not None else 0.0,
+            end_s=parse_time(end) if end is not None else None,
             max_frames=max_frames,
         )
     jobs = plan(inputs, output, recursive, video, data)
