@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from engines.eager import choose_device, fold_batch_norm
 from engines.model import DECODER, Model, shipped_models
-from engines.network import Encoder, NetworkConfig, conv_block, move, picture, upsample
+from engines.network import Encoder, NetworkConfig, as_input, conv_block, move, upsample
 from engines.render import normalise, render
 from engines.skeleton import Skeleton
 from engines.weightfile import Contents, FileKind, check_weights, filled, skeleton_of
@@ -176,5 +176,5 @@ class Painter:
             xy = torch.from_numpy(np.require(points, np.float32, ["C", "W"])).to(self._device)
             seen = torch.from_numpy(np.require(appearance, requirements=["C", "W"])).to(self._device)
             drawn = render(normalise(xy, self.input_size), self._edges, self.input_size)
-            redrawn = self._network(drawn, picture(seen, torch.float32))
+            redrawn = self._network(drawn, as_input(seen))
             return np.asarray(((redrawn.clamp(-1, 1) + 1) * 127.5).permute(0, 2, 3, 1).cpu().numpy())

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from engines.eager import fold_batch_norm
 from engines.model import FINDER, WEIGHTS
-from engines.network import conv_block, upsample
+from engines.network import as_input, conv_block, upsample
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN
 from engines.weightfile import Contents, FileKind, check_weights, filled
 
@@ -241,8 +241,3 @@ class Finder:
         boxes[:, :2] = (found[:, :2] + 0.5) / scale - 0.5
         boxes[:, 2] = found[:, 2] / float(np.sqrt(scale.prod()))
         return boxes, scores
-
-
-def as_input(images: Tensor) -> Tensor:
-    """Pictures ``(B, H, W, 3)`` uint8 as the network takes them, channels last in memory."""
-    return images.permute(0, 3, 1, 2).float() * (2 / 255) - 1

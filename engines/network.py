@@ -167,9 +167,9 @@ def self_consistency(drawn: Tensor, points: Tensor, edges: Tensor) -> Tensor:
     return F.cosine_similarity(seen - seen.mean(1, keepdim=True), explained - explained.mean(1, keepdim=True))
 
 
-def picture(crops: Tensor, dtype: torch.dtype) -> Tensor:
-    """Crops ``(B, S, S, 3)`` uint8 as Φ takes them: ``(B, 3, S, S)`` in [-1, 1]."""
-    return crops.permute(0, 3, 1, 2).to(dtype) * (2 / 255) - 1
+def as_input(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Pictures ``(B, H, W, 3)`` uint8 as networks take them: ``(B, 3, H, W)`` in [-1, 1], channels last."""
+    return images.permute(0, 3, 1, 2).to(dtype) * (2 / 255) - 1
 
 
 class LandmarkNet(nn.Module):
@@ -195,7 +195,7 @@ class LandmarkNet(nn.Module):
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Crops ``(B, S, S, 3)`` uint8 → pixels ``(B, K, 2)``, scores ``(B, K)`` and ``(B,)``, float32."""
-        return self.landmarks(picture(crops, self.drawer.output.weight.dtype))
+        return self.landmarks(as_input(crops, self.drawer.output.weight.dtype))
 
     def landmarks(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same of a ``picture``."""

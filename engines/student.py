@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from engines.network import check_whole, conv_block, picture
+from engines.network import as_input, check_whole, conv_block
 from engines.render import to_pixels
 from engines.skeleton import Skeleton
 
@@ -85,7 +85,7 @@ class StudentNet(nn.Module):
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Crops ``(B, S, S, 3)`` uint8 → pixels ``(B, K, 2)``, scores ``(B, K)`` and ``(B,)``, float32."""
         last: Any = self.regressor[-1]
-        return self.landmarks(picture(crops, last.weight.dtype))
+        return self.landmarks(as_input(crops, last.weight.dtype))
 
     def landmarks(self, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The same of a ``picture``."""

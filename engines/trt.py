@@ -20,7 +20,7 @@ from engines.engine import MissingCapability, Points
 from engines.export import INPUT_NAME
 from engines.gpu import describe_gpu
 from engines.model import Model
-from engines.network import picture
+from engines.network import as_input
 from engines.parity import ParityError
 from engines.replay import Replay
 
@@ -215,7 +215,7 @@ class Program:
 
     def __call__(self, crops: Tensor) -> Tensor:
         """Enqueue on the current stream. Raises ``RuntimeError``."""
-        self._image.copy_(picture(crops, self._image.dtype))
+        self._image.copy_(as_input(crops, self._image.dtype))
         if not self._context.execute_async_v3(torch.cuda.current_stream().cuda_stream):
             raise RuntimeError(f"TensorRT does not run: {self._log.text}")
         return pack(*self._outputs)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from faces import write_data
 
-from engines.network import LandmarkNet
+from engines.network import LandmarkNet, as_input
 from engines.skeleton import FACE68
 from training import checkpoint
 from training.__main__ import main
@@ -18,7 +18,6 @@ from training.baselines import BASELINES, Learner, open_baseline, train_baseline
 from training.benchmarks import regression
 from training.config import PRESETS, Jitter, with_settings
 from training.hourglass import HourglassConfig, HourglassTask, StackedHourglass, peaks
-from training.images import as_input
 from training.imm import Imm, ImmTask, gaussian_maps
 from training.labelled import LabelledPictures, labelled_batch, load_labels
 from training.perceptual import PerceptualLoss, Pixels

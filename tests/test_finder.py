@@ -20,7 +20,6 @@ from engines.finder import (
     FinderConfig,
     FinderModel,
     FinderNet,
-    as_input,
     boxes_of,
     load_finder,
     overlap,
@@ -28,6 +27,7 @@ from engines.finder import (
     targets,
 )
 from engines.model import WEIGHTS, shipped_models
+from engines.network import as_input
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN
 from training import clips as clips_module
 from training.__main__ import main

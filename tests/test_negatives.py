@@ -9,10 +9,9 @@ import torch
 from faces import tiny_config, write_data
 
 from engines.model import load_model
-from engines.network import LandmarkNet
+from engines.network import LandmarkNet, as_input
 from training import losses
 from training.__main__ import main
-from training.images import as_input
 from training.negatives import Negatives
 from training.run import Run
 from training.train import train

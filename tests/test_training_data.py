@@ -11,6 +11,7 @@ import torch
 from faces import SIDE, pose, tiny_config, write_data, write_labelled
 
 from engines import crop
+from engines.network import as_input
 from engines.skeleton import FACE68
 from training.augment import (
     ThinPlateWarps,
@@ -21,7 +22,7 @@ from training.augment import (
     warp_like_jitter,
 )
 from training.config import PRESETS, Jitter, with_settings
-from training.images import Pictures, as_input
+from training.images import Pictures
 from training.poses import PosePrior, load_prior, place
 from training.stored import load_sets
 

@@ -22,7 +22,7 @@ from engines import MissingCapability, load_model, open_engine
 from engines import gpu as gpu_module
 from engines.buckets import BatchProfile
 from engines.export import Graph, export
-from engines.network import picture
+from engines.network import as_input
 from engines.parity import LIMIT_OF_SIDE, generated_crops
 from engines.trt import load_toolkit
 
@@ -48,7 +48,7 @@ def truth(model):
 def test_the_exported_graph_finds_what_eager_finds(model, truth, precision, limit_px):
     program = export(model, precision, SMALL, CPU).module()
     for count in (1, 2, 3, 8):
-        crops = picture(torch.from_numpy(CROPS[:count]), Graph(model, precision).dtype).contiguous()
+        crops = as_input(torch.from_numpy(CROPS[:count]), Graph(model, precision).dtype).contiguous()
         with torch.no_grad():
             xy, score, subject = program(crops)
         assert {each.dtype for each in (xy, score, subject)} == {torch.float32}
@@ -77,7 +77,7 @@ def test_weights_are_in_plain_memory_order(model):
 def test_an_engine_for_one_batch_size_only(model, truth):
     program = export(model, "fp32", BatchProfile(1, 1, 1), CPU).module()
     with torch.no_grad():
-        xy, *_ = program(picture(torch.from_numpy(CROPS[:1]), torch.float32).contiguous())
+        xy, *_ = program(as_input(torch.from_numpy(CROPS[:1])).contiguous())
     np.testing.assert_allclose(xy.numpy(), truth.xy[:1], atol=1e-4)
 
 

@@ -19,7 +19,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from engines.eager import choose_device
 from engines.engine import Points
-from engines.network import NetworkConfig, move
+from engines.network import NetworkConfig, as_input, move
 from engines.render import to_pixels
 from engines.skeleton import SKELETONS
 from engines.weightfile import Contents, FileKind, check_weights
@@ -28,7 +28,7 @@ from training.config import Jitter
 from training.evaluate import normalised_errors, predict
 from training.export import LICENCE, hardware
 from training.hourglass import HourglassConfig, HourglassTask, StackedHourglass
-from training.images import Batch, as_input
+from training.images import Batch
 from training.imm import Imm, ImmConfig, ImmTask
 from training.labelled import LabelledBatch, LabelledPictures, load_labels
 from training.learner import growing_average

@@ -9,14 +9,13 @@ from scipy.stats import rankdata
 from torch import Tensor
 
 from engines import crop
-from engines.network import LandmarkNet, self_consistency, soft_argmax
+from engines.network import LandmarkNet, as_input, self_consistency, soft_argmax
 from engines.render import to_pixels
 from engines.skeleton import SKELETONS
 from engines.student import StudentNet
 from training.augment import jittered_boxes
 from training.config import DistillConfig, Jitter, TrainConfig
 from training.evaluate import normalised_errors
-from training.images import as_input
 from training.stored import StoredSet
 
 _BATCH = 64

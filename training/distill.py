@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from engines import open_engine
 from engines.model import Model
-from engines.network import move
+from engines.network import as_input, move
 from engines.render import to_pixels
 from engines.skeleton import SKELETONS, Skeleton
 from engines.student import StudentConfig, StudentNet
@@ -22,7 +22,6 @@ from training.calibrate import NEAR_PERCENT, auc
 from training.config import PRESETS, DistillConfig
 from training.export import export_student
 from training.grid import TILE, annotated, tiles, write_rows
-from training.images import as_input
 from training.index import load_arrays
 from training.learner import growing_average
 from training.lessons import Lesson, Lessons, answers

@@ -40,7 +40,10 @@ class LabelledSet:
 
 
 def load_labelled(folder: Path, skeleton: Skeleton) -> list[LabelledSet]:
-    """The set in ``folder``, or one for each folder in it. Raises ``ValueError`` for what does not fit."""
+    """The set in ``folder``, or one for each folder in it, all with the same joints.
+
+    Raises ``ValueError`` for what does not fit.
+    """
     folders = (
         [folder] if (folder / "index.npz").is_file() else sorted(p.parent for p in folder.glob("*/index.npz"))
     )
@@ -48,7 +51,10 @@ def load_labelled(folder: Path, skeleton: Skeleton) -> list[LabelledSet]:
         raise ValueError(
             f"no labelled pictures in {folder}: want index.npz and images/ in it, or folders with those"
         )
-    return [_load(each, skeleton) for each in folders]
+    sets = [_load(each, skeleton) for each in folders]
+    if any(not np.array_equal(each.joints, sets[0].joints) for each in sets):
+        raise ValueError(f"the sets in {folder} have different joints: measure them one by one")
+    return sets
 
 
 def _load(folder: Path, skeleton: Skeleton) -> LabelledSet:
@@ -82,7 +88,7 @@ def _check_labels(path: Path, names: np.ndarray, points: np.ndarray, skeleton: S
     """Raise ``ValueError`` for a picture whose labels give no length to measure errors in."""
     some = ~np.isnan(points).all(axis=(1, 2))
     measurable = some.copy()
-    measurable[some] = _units(points[some], skeleton) > 0
+    measurable[some] = unit_lengths(points[some], skeleton) > 0
     if not measurable.all():
         wanted = " and ".join(_UNITS.get(skeleton.name, ("two joints",)))
         raise ValueError(
@@ -105,16 +111,16 @@ def predict(engine: Engine, images: list[np.ndarray], boxes: np.ndarray) -> np.n
 
 
 def normalised_errors(points: np.ndarray, truth: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """Distances ``(N, J)`` of points to the truth, both ``(N, J, 2)``, in percent of the subject's unit.
+    """Distances ``(N, J)`` of points to the truth, both ``(N, J, 2)``, in percent of its ``unit_lengths``."""
+    return 100 * np.linalg.norm(points - truth, axis=-1) / unit_lengths(truth, skeleton)[:, None]
+
+
+def unit_lengths(truth: np.ndarray, skeleton: Skeleton) -> np.ndarray:
+    """What errors are a share of ``(N,)``, in the unit of ``truth`` ``(N, J, 2)``.
 
     Faces: the distance of the outer eye corners; cats: of the eyes; people: the side of the crop, whichever
     joints are given.
     """
-    return 100 * np.linalg.norm(points - truth, axis=-1) / _units(truth, skeleton)[:, None]
-
-
-def _units(truth: np.ndarray, skeleton: Skeleton) -> np.ndarray:
-    """The unit of length ``(N,)`` of each subject, in pixels."""
     if skeleton.name not in _UNITS:
         return labelled_boxes(truth, _PERSON_CROP)[:, 2]
     left, right = (skeleton.joints.index(joint) for joint in _UNITS[skeleton.name])
@@ -149,8 +155,6 @@ def evaluate(engine: Engine, model: str, data: Path, crops: str) -> dict[str, An
             f"no measure for {skeleton.name}: there is one for {', '.join(_UNITS)}, {HUMAN.name}"
         )
     loaded = load_labelled(data, skeleton)
-    if any(not np.array_equal(each.joints, loaded[0].joints) for each in loaded):
-        raise ValueError(f"the sets in {data} have different joints: measure them one by one")
     parts = [_score(engine, each, crops) for each in loaded]
     scored = _Scored(
         *(np.concatenate([getattr(part, each.name) for part in parts]) for each in fields(_Scored))

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim.swa_utils import AveragedModel
 
-from engines.finder import KINDS, Finder, FinderModel, FinderNet, as_input, load_finder, overlap
+from engines.finder import KINDS, Finder, FinderModel, FinderNet, load_finder, overlap
+from engines.network import as_input
 from engines.skeleton import CAT_HEAD, FACE68, HUMAN
 from training import checkpoint
 from training.clips import Clips

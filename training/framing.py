@@ -13,11 +13,10 @@ import torch
 from scipy.ndimage import median_filter
 
 from engines import crop
-from engines.network import PoseRegressor, SkeletonDrawer
+from engines.network import PoseRegressor, SkeletonDrawer, as_input
 from engines.render import to_pixels
 from training import checkpoint
 from training.config import TrainConfig
-from training.images import as_input
 from training.networks import Decoder
 from training.stored import StoredSet
 

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engines.network import PoseRegressor, SkeletonDrawer
+from engines.network import PoseRegressor, SkeletonDrawer, as_input
 from engines.render import render, to_pixels
 from engines.skeleton import Skeleton
 from tracker.overlay import Overlay, draw
 from tracker.values import Frame, Landmarks, Result, Track
-from training.images import Batch, as_input
+from training.images import Batch
 from training.networks import Decoder
 
 TILE = 128

@@ -12,9 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from engines.network import NetworkConfig
+from engines.network import NetworkConfig, as_input
 from engines.skeleton import SKELETONS
-from training.images import as_input
 from training.imm import gaussian_maps
 from training.labelled import LabelledBatch, LabelledConfig, LabelledTask
 

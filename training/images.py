@@ -55,11 +55,6 @@ class Batch:
         return Batch(**{name: tensor.to(device, non_blocking=True) for name, tensor in tensors.items()})
 
 
-def as_input(images: Tensor) -> Tensor:
-    """Crops ``(B, S, S, 3)`` uint8 → ``(B, 3, S, S)`` float32 in [-1, 1], channels last in memory."""
-    return images.permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 class Pictures:
     """Sets to draw batches from; a batch depends on the seed and its number alone, so a run can resume.
 

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from engines import crop
-from engines.network import Encoder, NetworkConfig, conv_block, initialise, soft_argmax, upsample
+from engines.network import Encoder, NetworkConfig, as_input, conv_block, initialise, soft_argmax, upsample
 from engines.render import normalise, to_pixels
 from engines.skeleton import SKELETONS
 from training.benchmarks import regression
 from training.config import PRESETS, Jitter, Recipe, TrainConfig
-from training.images import Batch, Pictures, as_input
+from training.images import Batch, Pictures
 from training.labelled import LabelledPictures
 from training.perceptual import PerceptualLoss
 

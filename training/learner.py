@@ -13,14 +13,14 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from engines.decoder import DecoderModel
 from engines.model import Model
-from engines.network import PoseRegressor, SkeletonDrawer, initialise, move
+from engines.network import PoseRegressor, SkeletonDrawer, as_input, initialise, move
 from engines.render import render
 from engines.skeleton import Skeleton
 from training import losses
 from training.ablations import IMAGE_DISCRIMINATOR, NO_BOTTLENECK, SECOND_CYCLE
 from training.augment import apply_maps, warp_like_jitter
 from training.config import TrainConfig
-from training.images import Batch, as_input
+from training.images import Batch
 from training.networks import Decoder, Discriminator, frozen
 from training.painting import ImageJudge, SecondCycle
 from training.perceptual import PerceptualLoss

@@ -23,7 +23,7 @@ from engines.skeleton import SKELETONS
 from training import checkpoint
 from training.augment import jittered_boxes, random_colours
 from training.config import DistillConfig, Jitter
-from training.evaluate import normalised_errors
+from training.evaluate import unit_lengths
 from training.stored import StoredSet
 
 _BATCH = 32
@@ -191,7 +191,7 @@ class Lessons:
         if not clean:
             image = disturbed(image, self._patch(rng), rng)
         points = normalise(torch.from_numpy(points), size).numpy()
-        unit = 100 / normalised_errors(points[None] + [1, 0], points[None], self._skeleton)[0, 0]
+        unit = unit_lengths(points[None], self._skeleton)[0]
         rest = (np.array(each, np.float32) for each in (present, points, spread, unit))
         return np.ascontiguousarray(image), *rest
 

@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from engines.network import PoseRegressor, SkeletonDrawer
+from engines.network import PoseRegressor, SkeletonDrawer, as_input
 from engines.render import render
 from engines.skeleton import Skeleton
 from training import losses
-from training.images import Batch, as_input
+from training.images import Batch
 from training.networks import Decoder
 from training.perceptual import PerceptualLoss
 

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from engines.network import PoseRegressor, SkeletonDrawer, initialise
+from engines.network import PoseRegressor, SkeletonDrawer, as_input, initialise
 from engines.render import render
 from engines.skeleton import SKELETONS
 from training import losses
-from training.images import as_input
 from training.labelled import LabelledBatch, LabelledConfig, LabelledTask
 from training.regressor import points_of
 
