@@ -185,7 +185,8 @@ class Race:
 
     def _passed_over(self, candidate: _Candidate, error: RuntimeError) -> str:
         """Say why an engine does not run; the same in a word."""
-        self._say(f"skipping {candidate.runtime} {candidate.precision}: {str(error).splitlines()[0]}")
+        reason = str(error).split("\n")[0]
+        self._say(f"skipping {candidate.runtime} {candidate.precision}: {reason}")
         return _in_a_word(error)
 
 
