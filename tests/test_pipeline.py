@@ -126,6 +126,24 @@ def test_stop_while_everything_is_blocked(tmp_path):
     assert pipeline.status().done == len(sink.indices) < 20
 
 
+def test_what_inference_has_in_hand_is_written_after_a_stop(tmp_path):
+    asked, going_on = threading.Event(), threading.Event()
+
+    def wait(index):
+        if index == 2:
+            asked.set()
+            assert going_on.wait(5)
+
+    sink = ListSink(tmp_path / "a")
+    pipeline = Pipeline(FakeSource(None), lambda: Step(wait), [sink])
+    pipeline.start()
+    assert asked.wait(5)
+    pipeline.stop()
+    going_on.set()
+    assert pipeline.join(5)
+    assert sink.indices == [0, 1, 2]
+
+
 def test_stop_ends_a_source_without_end(tmp_path):
     sink = ListSink(tmp_path)
     pipeline = Pipeline(FakeSource(None), Step, [sink])

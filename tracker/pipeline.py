@@ -86,7 +86,6 @@ class Pipeline:
         """Let every thread end after what it has in hand, leaving frames that wait. Does not block."""
         self._stopping.set()
         self._frames.cut()
-        self._results.end()
 
     def join(self, timeout_s: float | None = None) -> bool:
         """Wait for the threads and raise the first failure; False when they still run after ``timeout_s``.
