@@ -27,8 +27,8 @@ class Row:
     """One runtime, precision and batch size. Pixels are the crop's, against eager fp32.
 
     ``build_s`` is the time from nothing to the first result; a TensorRT engine that was built before
-    is only loaded. A ``precision`` left to choose is ``auto:`` and what was chosen. ``skipped`` says in one
-    word why there are no figures; ``CANCELLED`` is one.
+    is only loaded. A ``precision`` left to choose is ``auto`` and, in brackets, what was chosen. ``skipped``
+    says in one word why there are no figures; ``CANCELLED`` is one.
     """
 
     runtime: str
@@ -113,7 +113,7 @@ class Race:
             candidate.open_s = time.perf_counter() - begin
             found = candidate.engine.precision
             # Of the same precision, what is left to choose is faster than what is asked for as it is.
-            candidate.precision = found if precision == found else f"auto: {found}"
+            candidate.precision = found if precision == found else f"auto ({found})"
         return candidate.engine
 
     def _time_batch(self, batch: int) -> list[Row]:
