@@ -11,7 +11,7 @@ import pytest
 from commands import command, write_model
 
 from engines.engine import PRECISIONS, RUNTIMES
-from tracker.config import AUDIO, CODECS, DETECTORS, PRESETS, SMOOTHERS
+from tracker.config import AUDIO, CODECS, DETECTORS, PRESETS, SMOOTHERS, TrackerSettings
 from tracker.overlay import PARTS
 from tracker.records import DATA_SUFFIXES
 from ui import doctor, progress
@@ -56,8 +56,11 @@ def test_help_names_the_choices_that_there_are(capfd):
     assert "|".join((*DATA_SUFFIXES, "none")) in text
     assert ",".join(PARTS) in text
     assert f"{PRESETS[0]} to {PRESETS[-1]}" in text
-    for limits in ("1<=x<=64", "1<=x<=100000"):  # those of TrackerSettings
-        assert limits in text
+    for name, most in (("max_subjects", 64), ("detect_every", 100_000)):
+        assert f"1<=x<={most}" in text
+        TrackerSettings(**{name: most})
+        with pytest.raises(ValueError, match=name):
+            TrackerSettings(**{name: most + 1})
 
 
 @pytest.mark.parametrize(
